@@ -1,0 +1,1 @@
+//! The mind: from a sentence to an intent, a flow and the next move.

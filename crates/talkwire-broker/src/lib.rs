@@ -1,0 +1,1 @@
+//! The exchange: the embedded MQTT broker behind a seam of ours.

@@ -1,0 +1,1 @@
+//! The rules: devices, commands, sessions, change sets, chat, access and audit, without clock, I/O or async.

@@ -1,0 +1,1 @@
+//! The other end: the SDK with which a device joins.

@@ -1,0 +1,1 @@
+//! The practice house: simulated homes that behave, and faults.

@@ -1,0 +1,1 @@
+//! The pipe: an MQTT client that reconnects and keeps what it could not send.

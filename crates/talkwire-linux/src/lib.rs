@@ -1,0 +1,1 @@
+//! The hands: tools of a real Linux machine.

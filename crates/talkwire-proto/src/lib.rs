@@ -1,0 +1,1 @@
+//! The words: topics, payloads, tool names and error codes.

@@ -1,0 +1,1 @@
+//! The memory: what the hub decided, kept in SQLite.

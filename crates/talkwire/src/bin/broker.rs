@@ -1,0 +1,2 @@
+//! Starts the exchange alone.
+fn main() {}

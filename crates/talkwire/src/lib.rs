@@ -1,0 +1,1 @@
+//! The house: one event loop, the doors, the configuration and the command line.

@@ -1,0 +1,2 @@
+//! The `talkwire` command.
+fn main() {}
