@@ -13,6 +13,7 @@ mod error;
 mod gate;
 mod listener;
 mod packet;
+mod rumqttd_toml;
 mod wire;
 
 pub use broker::{Address, Broker, BrokerHandle};
@@ -22,3 +23,4 @@ pub use gate::{
     BoxFuture, ConnectRefusal, ConnectRequest, ConnectVerdict, DisconnectCause, Gate, OpenGate,
     ProtocolVersion, Publish, PublishRefusal, PublishVerdict, Will,
 };
+pub use rumqttd_toml::{RumqttdToml, RumqttdTomlError};
