@@ -366,6 +366,7 @@ impl AuthProvider for Hooks {
             let bare = mqtt5::strip_shared_subscription_prefix(filter);
             filter.len() <= self.0.limits.max_topic_bytes + SHARE_ROOM
                 && topic_fits(bare, &self.0.limits)
+                && !filter.starts_with("$share//")
                 && (self.0.gate).may_subscribe(&identity.client_id, &identity.principal, filter)
         });
         Box::pin(std::future::ready(granted.unwrap_or(false)))

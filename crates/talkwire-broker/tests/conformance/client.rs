@@ -2,6 +2,7 @@
 
 use crate::packets::{self, Connect, Message, Packet, Properties};
 use futures_util::{SinkExt, StreamExt};
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -43,6 +44,8 @@ pub struct Client {
     pub version: u8,
     io: Io,
     buffer: Vec<u8>,
+    /// Read while something else was waited for.
+    aside: VecDeque<Packet>,
 }
 
 enum Io {
@@ -74,6 +77,7 @@ impl Client {
             version: way.version,
             io,
             buffer: Vec::new(),
+            aside: VecDeque::new(),
         }
     }
 
@@ -123,6 +127,13 @@ impl Client {
 
     /// The next packet, or `None` when the broker closed.
     pub async fn read(&mut self) -> Option<Packet> {
+        match self.aside.pop_front() {
+            Some(packet) => Some(packet),
+            None => self.read_new().await,
+        }
+    }
+
+    async fn read_new(&mut self) -> Option<Packet> {
         timeout(PATIENCE, async {
             loop {
                 if let Some(packet) = packets::decode(&mut self.buffer, self.version) {
@@ -197,11 +208,21 @@ impl Client {
             1 => self.send(&packets::ack(0x40, id)).await,
             _ => {
                 self.send(&packets::ack(0x50, id)).await;
-                assert_eq!(self.next().await, Packet::Pubrel { id, code: 0 });
+                self.waits_for(&Packet::Pubrel { id, code: 0 }).await;
                 self.send(&packets::ack(0x70, id)).await;
             }
         }
         message
+    }
+
+    /// Reads on until this packet; what comes before is for later.
+    async fn waits_for(&mut self, wanted: &Packet) {
+        loop {
+            match self.read_new().await.expect("an open connection") {
+                packet if packet == *wanted => return,
+                other => self.aside.push_back(other),
+            }
+        }
     }
 
     /// The topic and text of the next message.

@@ -2,7 +2,7 @@
 
 use crate::client::{WAYS, Way};
 use crate::house::{House, MOMENT};
-use crate::packets::{self, Connect, Message, Packet, Properties, property, string};
+use crate::packets::{self, Connect, Message, Packet, property};
 use std::time::Duration;
 
 const V5: Way = Way {
@@ -201,23 +201,5 @@ async fn a_stranger_cannot_make_the_broker_keep_much() {
     client
         .send(&Connect::new("anna").will(will).encode(5))
         .await;
-    client.is_closed().await;
-}
-
-#[tokio::test]
-async fn a_subscription_may_not_claim_identifier_zero() {
-    let house = House::new().await;
-    let mut client = house.friend("anna").await;
-    let zero = Properties::from([(property::SUBSCRIPTION_ID, vec![0])]);
-    client
-        .send(&packets::subscribe(5, 9, &[("t", 0)], &zero))
-        .await;
-    client.is_closed().await;
-    let mut body = vec![0, 1, 0];
-    body.extend(string("t"));
-    // Reserved bits of the subscription options.
-    body.push(0xC0);
-    let mut client = house.friend("anna").await;
-    client.send(&packets::packet(0x82, &body)).await;
     client.is_closed().await;
 }

@@ -2,7 +2,7 @@
 
 use crate::client::{WAYS, Way};
 use crate::house::House;
-use crate::packets::{Connect, Message, Packet, packet, string};
+use crate::packets::{self, Connect, Message, Packet, Properties, packet, string};
 
 const V5: Way = Way {
     version: 5,
@@ -134,10 +134,18 @@ async fn malformed_requests_end_the_connection() {
             packet(0x82, &[0]),
             packet(0xA2, &nothing_asked),
             packet(0xC1, &[]),
+            // Reserved bits; the engine overlooks them in MQTT 3.1.1.
+            packets::subscribe(
+                way.version,
+                1,
+                &[("t", if way.version == 5 { 0xC0 } else { 3 })],
+                &Properties::new(),
+            ),
+            packets::subscribe(way.version, 1, &[("t", 3)], &Properties::new()),
         ] {
             let mut client = house.client(way, "anna").await;
             client.send(&bytes).await;
-            client.is_closed().await;
+            assert_eq!(client.read().await, None, "{way:?} {bytes:02x?}");
         }
     }
 }
