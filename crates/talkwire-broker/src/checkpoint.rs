@@ -184,6 +184,12 @@ impl Checkpoint {
         }
         match bytes[0] >> 4 {
             packet::PUBLISH => self.show(&bytes, frame.body)?,
+            packet::SUBSCRIBE
+                if self.connection.version == ProtocolVersion::V311
+                    && !packet::asks_for_known_qualities(&bytes[frame.body..]) =>
+            {
+                return Err(reason::MALFORMED);
+            }
             packet::SUBSCRIBE | packet::UNSUBSCRIBE | packet::DISCONNECT => {
                 self.queue(Step::Pass(bytes));
             }
@@ -518,6 +524,7 @@ impl WebSocketTransport for Checkpoint {
 
 impl Drop for Checkpoint {
     fn drop(&mut self) {
+        self.shared.forget(&self.connection);
         if let Some(identity) = self.connection.identity() {
             let held = std::mem::take(&mut self.held);
             self.shared.remember_held(&identity.session, held);

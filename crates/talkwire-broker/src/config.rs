@@ -94,6 +94,8 @@ pub struct Limits {
     pub max_queued_per_session: usize,
     /// Bytes kept for one session.
     pub max_queued_bytes: usize,
+    /// Sessions that outlive their connection, altogether.
+    pub max_sessions: usize,
     /// Retained messages altogether.
     pub max_retained: usize,
     /// From the accepted socket to the complete CONNECT packet.
@@ -119,10 +121,22 @@ impl Default for Limits {
             max_lane: 256,
             max_queued_per_session: 1_000,
             max_queued_bytes: 8 * 1024 * 1024,
+            max_sessions: 20_000,
             max_retained: 100_000,
             connect_timeout: Duration::from_secs(10),
             stall_timeout: Duration::from_secs(20),
             session_expiry_max: Duration::from_secs(24 * 3600),
         }
+    }
+}
+
+impl Limits {
+    /// The same with at least one of what nothing works without.
+    pub(crate) fn usable(&self) -> Self {
+        let mut usable = self.clone();
+        usable.max_inflight = self.max_inflight.max(1);
+        usable.max_outbound_inflight = self.max_outbound_inflight.max(1);
+        usable.max_lane = self.max_lane.max(1);
+        usable
     }
 }

@@ -17,7 +17,9 @@ use mqtt5::broker::events::{
 };
 use mqtt5::broker::resource_monitor::{ResourceLimits, ResourceMonitor};
 use mqtt5::broker::router::MessageRouter;
-use mqtt5::broker::storage::{DynamicStorage, MemoryBackend, QueueLimits, StorageBackend};
+use mqtt5::broker::storage::{
+    ClientSession, DynamicStorage, MemoryBackend, QueueLimits, StorageBackend,
+};
 use mqtt5::broker::sys_topics::BrokerStats;
 use mqtt5::broker::transport::{BrokerTransport, WebSocketTransport};
 use mqtt5::packet::connect::ConnectPacket;
@@ -29,7 +31,7 @@ use std::future::Future;
 use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::broadcast;
@@ -45,6 +47,9 @@ pub(crate) struct Shared {
     pub(crate) gate: Arc<dyn Gate>,
     pub(crate) limits: Limits,
     router: Arc<MessageRouter>,
+    storage: Arc<DynamicStorage>,
+    /// Sessions that outlive their connection: counted at each sweep, estimated in between.
+    sessions: AtomicUsize,
     connections: Mutex<HashMap<String, Arc<Connection>>>,
     delayed_wills: Mutex<HashMap<String, (WillMessage, Identity)>>,
     held: Mutex<HashMap<String, HashSet<u16>>>,
@@ -57,14 +62,13 @@ pub(crate) struct Engine {
     pub(crate) shutdown: broadcast::Sender<()>,
     hooks: Arc<Hooks>,
     config: Arc<EngineConfig>,
-    storage: Arc<DynamicStorage>,
     stats: Arc<BrokerStats>,
     monitor: Arc<ResourceMonitor>,
 }
 
 impl Engine {
     pub(crate) fn new(config: &BrokerConfig, gate: Arc<dyn Gate>) -> Self {
-        let limits = config.limits.clone();
+        let limits = config.limits.usable();
         let queues = || QueueLimits {
             max_messages: limits.max_queued_per_session,
             max_bytes: limits.max_queued_bytes,
@@ -78,6 +82,8 @@ impl Engine {
             gate,
             limits: limits.clone(),
             router: Arc::new(router),
+            storage,
+            sessions: AtomicUsize::new(0),
             connections: Mutex::default(),
             delayed_wills: Mutex::default(),
             held: Mutex::default(),
@@ -116,7 +122,6 @@ impl Engine {
             shutdown: broadcast::channel(1).0,
             hooks,
             config: Arc::new(engine_config),
-            storage,
             stats: Arc::new(BrokerStats::new()),
             monitor: Arc::new(monitor),
         }
@@ -130,22 +135,22 @@ impl Engine {
         shutdown: broadcast::Receiver<()>,
     ) {
         let auth: Arc<dyn AuthProvider> = self.hooks.clone();
+        let peer = connection.peer;
         let handler = ClientHandler::new(
             // The one kind of transport that may be anybody's; nothing in it is about WebSocket.
             BrokerTransport::WebSocket(Box::new(transport)),
-            connection.peer,
+            peer,
             Arc::clone(&self.config),
             Arc::clone(&self.shared.router),
             auth,
-            Some(Arc::clone(&self.storage)),
+            Some(Arc::clone(&self.shared.storage)),
             Arc::clone(&self.stats),
             Arc::clone(&self.monitor),
             shutdown,
         );
-        let outcome = CURRENT.scope(Arc::clone(&connection), handler.run()).await;
-        self.shared.forget(&connection);
+        let outcome = CURRENT.scope(connection, handler.run()).await;
         if let Err(error) = outcome {
-            tracing::debug!(peer = %connection.peer, %error, "connection ended");
+            tracing::debug!(%peer, %error, "connection ended");
         }
     }
 
@@ -154,10 +159,16 @@ impl Engine {
         let mut ticks = tokio::time::interval(SWEEP_EVERY);
         loop {
             ticks.tick().await;
-            if let Err(error) = self.storage.cleanup_expired().await {
+            let storage = &self.shared.storage;
+            if let Err(error) = storage.cleanup_expired().await {
                 tracing::warn!(%error, "expired messages stay a while longer");
             }
             self.shared.router.sweep_sessions().await;
+            if let Ok(sessions) = storage.session_client_ids().await {
+                self.shared
+                    .sessions
+                    .store(sessions.len(), Ordering::Release);
+            }
         }
     }
 }
@@ -197,6 +208,23 @@ impl Shared {
             return Err(PublishRefusal::QuotaExceeded);
         }
         Ok(Some(packet))
+    }
+
+    /// Whether there is room for the session that this CONNECT would leave behind.
+    async fn has_room_for(&self, connect: &ConnectPacket) -> bool {
+        if ClientSession::expiry_from_connect(connect) == Some(0) {
+            return true;
+        }
+        let known = self.storage.get_session(&connect.client_id).await;
+        if matches!(known, Ok(Some(_))) {
+            return true;
+        }
+        let count = self.sessions.fetch_add(1, Ordering::AcqRel);
+        let room = count < self.limits.max_sessions;
+        if !room {
+            self.sessions.fetch_sub(1, Ordering::AcqRel);
+        }
+        room
     }
 
     async fn publish_will(&self, will: WillMessage, identity: Identity) {
@@ -258,7 +286,7 @@ impl Shared {
         lock(&self.connections).insert(identity.client_id.clone(), Arc::clone(connection));
     }
 
-    fn forget(&self, connection: &Arc<Connection>) {
+    pub(crate) fn forget(&self, connection: &Arc<Connection>) {
         let Some(identity) = connection.identity() else {
             return;
         };
@@ -318,6 +346,10 @@ impl AuthProvider for Hooks {
                 origin: connection.origin.clone(),
             };
             Ok(match self.0.gate.connect(request).await {
+                ConnectVerdict::Accept { .. } if !self.0.has_room_for(connect).await => {
+                    tracing::warn!(client_id, "refused: as many sessions as allowed");
+                    AuthResult::fail(ReasonCode::QuotaExceeded)
+                }
                 ConnectVerdict::Accept { principal } => {
                     connection.identify(Identity {
                         client_id,
@@ -378,6 +410,8 @@ impl AuthProvider for Hooks {
             connection.begin_ending();
             if let (Some(will), Some(identity)) = (&connection.will, connection.identity())
                 && will.properties.will_delay_interval.unwrap_or(0) > 0
+                // The newer connection has cancelled it.
+                && connection.cause() != Some(DisconnectCause::TakenOver)
             {
                 lock(&self.0.delayed_wills)
                     .insert(identity.session.clone(), (will.clone(), identity.clone()));

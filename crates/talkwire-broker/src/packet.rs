@@ -75,6 +75,19 @@ pub(crate) fn packet_id(packet: &[u8]) -> Option<u16> {
     Some(u16::from_be_bytes([*packet.get(2)?, *packet.get(3)?]))
 }
 
+/// Whether the requests of an MQTT 3.1.1 SUBSCRIBE ask for a quality that exists; the engine overlooks other bits.
+pub(crate) fn asks_for_known_qualities(body: &[u8]) -> bool {
+    let mut rest = body.get(2..).unwrap_or_default();
+    while let [high, low, after @ ..] = rest {
+        let length = usize::from(u16::from_be_bytes([*high, *low]));
+        match after.get(length) {
+            Some(0..=2) => rest = &after[length + 1..],
+            _ => return false,
+        }
+    }
+    rest.is_empty()
+}
+
 /// Whether a topic that a client names is within the limits; wildcards are not looked at.
 pub(crate) fn topic_fits(topic: &str, limits: &Limits) -> bool {
     !topic.is_empty()
@@ -163,6 +176,19 @@ mod tests {
             Err(reason::PACKET_TOO_LARGE)
         );
         assert_eq!(frame(&[0x30, 99], 100), Err(reason::PACKET_TOO_LARGE));
+    }
+
+    #[test]
+    fn old_subscriptions_ask_for_0_1_or_2() {
+        assert!(asks_for_known_qualities(&[0, 1, 0, 1, b'a', 2, 0, 0, 0]));
+        for wrong in [
+            &[0, 1, 0, 1, b'a', 3][..],
+            &[0, 1, 0, 1, b'a'],
+            &[0, 1, 0],
+            &[0, 1, 0, 9, b'a', 0],
+        ] {
+            assert!(!asks_for_known_qualities(wrong), "{wrong:?}");
+        }
     }
 
     #[test]

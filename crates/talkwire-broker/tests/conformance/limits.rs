@@ -203,3 +203,47 @@ async fn a_stranger_cannot_make_the_broker_keep_much() {
         .await;
     client.is_closed().await;
 }
+
+#[tokio::test]
+async fn so_many_sessions_are_kept_and_those_that_leave_nothing_are_not_counted() {
+    let house = House::with(|limits| limits.max_sessions = 2).await;
+    for way in [WAYS[0], WAYS[1]] {
+        let id = format!("kept-{}", way.version);
+        house
+            .connects(way, &Connect::new(&id).resuming())
+            .await
+            .0
+            .leaves()
+            .await;
+    }
+    for way in WAYS {
+        let mut refused = house.stranger(way).await;
+        let answer = refused.connect(&Connect::new("more").resuming()).await;
+        let expected = if way.version == 5 { 0x97 } else { 3 };
+        assert!(
+            matches!(answer, Packet::Connack { code, .. } if code == expected),
+            "{answer:?}"
+        );
+        house.client(way, "passing").await.leaves().await;
+    }
+    assert!(
+        house
+            .connects(V5, &Connect::new("kept-5").resuming())
+            .await
+            .1
+    );
+}
+
+#[tokio::test]
+async fn limits_of_nothing_still_serve() {
+    let house = House::with(|limits| {
+        limits.max_inflight = 0;
+        limits.max_outbound_inflight = 0;
+        limits.max_lane = 0;
+    })
+    .await;
+    let mut client = house.friend("anna").await;
+    client.subscribes("t", 1).await;
+    client.delivers(Message::new("t", "x", 1)).await;
+    assert_eq!(client.hears().await.1, "x");
+}

@@ -5,6 +5,7 @@ use clap::Parser;
 use std::io::{ErrorKind, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::sync::Arc;
 use talkwire_broker::{Broker, BrokerConfig, Listener, ListenerKind, OpenGate, RumqttdToml};
 
@@ -38,13 +39,22 @@ struct Arguments {
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> ExitCode {
+    match run(&Arguments::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     tracing_subscriber::fmt()
         .with_env_filter(std::env::var("RUST_LOG").unwrap_or_else(|_| "warn,mqtt5=error".into()))
         .with_writer(std::io::stderr)
         .init();
-    let arguments = Arguments::parse();
-    let config = configuration(&arguments)?;
+    let config = configuration(arguments)?;
     refuse_to_be_open(&config, arguments.allow_open)?;
     let broker = Broker::start(config, Arc::new(OpenGate)).await?;
     for address in broker.addresses() {
