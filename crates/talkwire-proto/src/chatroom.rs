@@ -84,7 +84,8 @@ pub struct RoomOutput {
     /// A stable error code, in a refusal.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub code: Option<String>,
-    /// Unix milliseconds.
+    /// Unix milliseconds; 0 in a message of the document, which has none.
+    #[serde(default)]
     pub ts: i64,
     /// Rises by one per message of a room.
     #[serde(skip_serializing_if = "Option::is_none", default)]
