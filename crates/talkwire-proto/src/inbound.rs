@@ -44,6 +44,7 @@ pub enum DeviceBody {
 }
 
 /// A publish that Talkwire understands.
+#[expect(clippy::large_enum_variant, reason = "one value per message, matched once and taken apart")]
 #[derive(Debug, Clone, PartialEq)]
 pub enum Inbound {
     /// From a device.
