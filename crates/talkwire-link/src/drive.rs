@@ -86,10 +86,5 @@ pub(crate) async fn subscribe(client: &AsyncClient, filters: Vec<(String, Qos)>)
 }
 
 fn read(publish: Publish) -> Message {
-    Message {
-        topic: String::from_utf8_lossy(&publish.topic).into_owned(),
-        qos: Qos::read(publish.qos),
-        retain: publish.retain,
-        payload: publish.payload,
-    }
+    Message { topic: String::from_utf8_lossy(&publish.topic).into_owned(), qos: Qos::read(publish.qos), retain: publish.retain, payload: publish.payload }
 }

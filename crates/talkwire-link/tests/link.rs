@@ -1,9 +1,9 @@
 //! The link against a real broker (Mosquitto, when it is installed).
 
 use std::net::TcpListener;
+use std::process::{Child, Command};
 use std::time::Duration;
 use talkwire_link::{Backoff, Events, Link, LinkConfig, LinkError, LinkEvent, Message, Qos};
-use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
 struct Broker {
@@ -25,7 +25,7 @@ impl Broker {
         std::fs::write(&config, format!("listener {} 127.0.0.1\nallow_anonymous true\nmax_packet_size 100000\n", self.port)).expect("a config");
         let spawned = ["mosquitto", "/usr/sbin/mosquitto"].iter().find_map(|name| {
             let mut command = Command::new(name);
-            command.arg("-c").arg(&config).kill_on_drop(true).stderr(std::process::Stdio::null()).stdout(std::process::Stdio::null());
+            command.arg("-c").arg(&config).stderr(std::process::Stdio::null()).stdout(std::process::Stdio::null());
             command.spawn().ok()
         });
         let Some(child) = spawned else {
@@ -43,14 +43,24 @@ impl Broker {
     }
 
     async fn kill(&mut self) {
-        self.child.take().expect("running").kill().await.expect("killed");
+        self.stop();
+    }
+
+    fn stop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().expect("killed");
+            child.wait().expect("ended");
+        }
     }
 
     fn config(&self, name: &str) -> LinkConfig {
-        LinkConfig {
-            backoff: Backoff { min: Duration::from_millis(50), max: Duration::from_millis(200) },
-            ..LinkConfig::new("127.0.0.1", self.port, name)
-        }
+        LinkConfig { backoff: Backoff { min: Duration::from_millis(50), max: Duration::from_millis(200) }, ..LinkConfig::new("127.0.0.1", self.port, name) }
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        self.stop();
     }
 }
 
