@@ -1,7 +1,8 @@
 //! Concepts and their surface forms: finds in a row of words what is being talked about.
 //!
 //! A form is a phrase in either script. `(a|b)` are alternatives, `..` skips up to five words inside a clause and
-//! `...` up to twelve across clauses, `#` is any number. A form inside a longer one does not count.
+//! `...` up to twelve across clauses, `#` is any number, `^` and `$` are the ends of the sentence. A form inside a longer
+//! one does not count.
 
 use std::collections::HashMap;
 
@@ -27,6 +28,11 @@ pub(super) struct Hit {
 }
 
 impl Hit {
+    /// A concept that the whole sentence stands for.
+    pub fn of_sentence(concept: ConceptId, words: usize) -> Self {
+        Self { concept, start: 0, end: words, clause: 0, negated: false, literals: [0; MASK_WORDS] }
+    }
+
     /// The same words, standing for another concept.
     pub fn meaning(&self, concept: ConceptId) -> Self {
         Self { concept, ..self.clone() }
@@ -45,6 +51,8 @@ enum Element {
 struct Pattern {
     concept: ConceptId,
     elements: Box<[Element]>,
+    from_start: bool,
+    to_end: bool,
 }
 
 /// All concepts with their forms.
@@ -118,7 +126,8 @@ impl Lexicon {
             Some(Element::Number) => self.numeric.push(at),
             _ => return false,
         }
-        self.patterns.push(Pattern { concept, elements: elements.into() });
+        let (from_start, to_end) = (phrase.starts_with('^'), phrase.ends_with('$'));
+        self.patterns.push(Pattern { concept, elements: elements.into(), from_start, to_end });
         true
     }
 
@@ -136,8 +145,13 @@ impl Lexicon {
             let numeric = self.numeric.iter().filter(|_| words[start].number.is_some());
             for &at in literal.chain(numeric) {
                 let pattern = &self.patterns[at as usize];
+                if pattern.from_start && start > 0 {
+                    continue;
+                }
                 let mut literals = [0; MASK_WORDS];
-                if let Some(end) = matches(&pattern.elements, words, &ids, start, &mut literals) {
+                if let Some(end) = matches(&pattern.elements, words, &ids, start, &mut literals)
+                    && (!pattern.to_end || end == words.len())
+                {
                     let (concept, clause) = (pattern.concept, words[end - 1].clause);
                     hits.push(Hit { concept, start, end, clause, negated: false, literals });
                 }

@@ -10,6 +10,11 @@ const REACH: usize = 4;
 /// Words between a place and the device that stands there.
 const STANDS: usize = 3;
 
+/// A sentence of this many words is an answer or a greeting more often than a complaint.
+const SHORT: usize = 5;
+/// Words between "when the" and the device that is the cause.
+const CAUSED: usize = 2;
+
 /// The concepts with a part in the grammar.
 #[derive(Debug)]
 pub(super) struct Grammar {
@@ -23,6 +28,9 @@ pub(super) struct Grammar {
     device_fine: ConceptId,
     place_fine: ConceptId,
     device_place: ConceptId,
+    cause: ConceptId,
+    device_cause: ConceptId,
+    short: ConceptId,
 }
 
 impl Grammar {
@@ -36,6 +44,9 @@ impl Grammar {
             device_fine: lexicon.concept("device_fine", false),
             place_fine: lexicon.concept("place_fine", false),
             device_place: lexicon.concept("device_place", false),
+            cause: lexicon.concept("cause", false),
+            device_cause: lexicon.concept("device_cause", false),
+            short: lexicon.concept("short", false),
             device: lexicon.group("device"),
             fixed: lexicon.group("device.fixed"),
             place: lexicon.group("place"),
@@ -47,6 +58,10 @@ impl Grammar {
         self.negate(lexicon, hits);
         self.affirm(lexicon, hits);
         self.furnish(words, hits);
+        self.blame(hits);
+        if (1..=SHORT).contains(&words.len()) {
+            hits.push(Hit::of_sentence(self.short, words.len()));
+        }
     }
 
     /// A negation denies the first symptom after it in the clause, unless "but" or "it is" stands between.
@@ -69,8 +84,13 @@ impl Grammar {
         for fine in fines {
             let same = |h: &&mut Hit| h.clause == fine.clause;
             let about_others = hits.iter().any(|h| h.clause == fine.clause && h.concept == self.others);
+            let mut told = false;
             for hit in hits.iter_mut().filter(same).filter(|h| h.start < fine.end && lexicon.negatable(h.concept)) {
                 hit.negated |= !about_others;
+                told |= hit.negated;
+            }
+            if told {
+                continue;
             }
             let troubled = hits.iter().any(|h| h.clause == fine.clause && lexicon.negatable(h.concept) && !h.negated);
             let mentions = |group: &[ConceptId]| hits.iter().any(|h| h.clause == fine.clause && group.contains(&h.concept));
@@ -96,6 +116,17 @@ impl Grammar {
             };
             if fixed.iter().any(beside) {
                 hit.concept = self.device_place;
+            }
+        }
+    }
+
+    /// "Whenever the television is on" names what causes the trouble, not what suffers from it.
+    fn blame(&self, hits: &mut [Hit]) {
+        let causes: Vec<(u16, usize)> = hits.iter().filter(|h| h.concept == self.cause).map(|h| (h.clause, h.end)).collect();
+        for hit in hits.iter_mut().filter(|h| self.fixed.contains(&h.concept)) {
+            let after = |&(clause, end): &(u16, usize)| clause == hit.clause && hit.start >= end && hit.start - end <= CAUSED;
+            if causes.iter().any(after) {
+                hit.concept = self.device_cause;
             }
         }
     }

@@ -174,6 +174,9 @@ fn chinese_number(chars: &[char], start: usize) -> Option<(f64, usize)> {
 /// A light stem, so that one form in the lexicon stands for its inflections.
 pub(super) fn stem(word: &str) -> String {
     let mut s = word.to_owned();
+    if s == "news" {
+        return s;
+    }
     if s.len() > 4 && s.ends_with("ies") {
         s.truncate(s.len() - 3);
         s.push('y');
