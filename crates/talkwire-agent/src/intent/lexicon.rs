@@ -60,6 +60,8 @@ struct Pattern {
 pub(super) struct Lexicon {
     names: Vec<String>,
     negatable: Vec<bool>,
+    /// Whether forms of the concept hide the shorter forms inside them.
+    hides: Vec<bool>,
     ids: HashMap<String, u32>,
     patterns: Vec<Pattern>,
     by_first: HashMap<u32, Vec<u32>>,
@@ -69,11 +71,13 @@ pub(super) struct Lexicon {
 impl Lexicon {
     /// Adds a concept and returns its place.
     pub fn concept(&mut self, name: &str, negatable: bool) -> ConceptId {
+        let (name, hides) = name.strip_prefix('~').map_or((name, true), |name| (name, false));
         if let Some(at) = self.id(name) {
             return at;
         }
         self.names.push(name.to_owned());
         self.negatable.push(negatable);
+        self.hides.push(hides);
         (self.names.len() - 1) as ConceptId
     }
 
@@ -157,7 +161,22 @@ impl Lexicon {
                 }
             }
         }
-        longest(hits)
+        self.longest(hits)
+    }
+
+    fn longest(&self, hits: Vec<Hit>) -> Vec<Hit> {
+        let within = |a: &Hit, b: &Hit| a.literals.iter().zip(&b.literals).all(|(x, y)| x & !y == 0) && a.literals != b.literals;
+        let hidden = |hit: &Hit| {
+            let hides = |by: &Hit| within(hit, by) && (self.hides[by.concept as usize] || by.concept == hit.concept);
+            hits.iter().any(hides)
+        };
+        let mut kept: Vec<Hit> = Vec::with_capacity(hits.len());
+        for hit in hits.iter().filter(|hit| !hidden(hit)) {
+            if !kept.iter().any(|k| k.concept == hit.concept && k.literals == hit.literals) {
+                kept.push(hit.clone());
+            }
+        }
+        kept
     }
 }
 
@@ -189,18 +208,6 @@ fn matches(elements: &[Element], words: &[Word], ids: &[u32], start: usize, lite
             (start..last).take_while(inside).find_map(|at| matches(rest, words, ids, at, literals))
         }
     }
-}
-
-fn longest(hits: Vec<Hit>) -> Vec<Hit> {
-    let within = |a: &Hit, b: &Hit| a.literals.iter().zip(&b.literals).all(|(x, y)| x & !y == 0) && a.literals != b.literals;
-    let mut kept: Vec<Hit> = Vec::with_capacity(hits.len());
-    for hit in &hits {
-        let same = |k: &Hit| k.concept == hit.concept && k.literals == hit.literals;
-        if !kept.iter().any(same) && !hits.iter().any(|other| within(hit, other)) {
-            kept.push(hit.clone());
-        }
-    }
-    kept
 }
 
 /// The phrases that `(a|b)` groups stand for.

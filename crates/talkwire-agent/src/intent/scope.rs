@@ -14,6 +14,8 @@ const STANDS: usize = 3;
 const SHORT: usize = 5;
 /// Words between "when the" and the device that is the cause.
 const CAUSED: usize = 2;
+/// So many kinds of device are a list.
+const MANY: usize = 3;
 
 /// The concepts with a part in the grammar.
 #[derive(Debug)]
@@ -22,6 +24,9 @@ pub(super) struct Grammar {
     blocks: ConceptId,
     fine: ConceptId,
     others: ConceptId,
+    /// What can be said to be fine: the speed, the delay, the signal.
+    topics: Vec<ConceptId>,
+    all_devices: ConceptId,
     device: Vec<ConceptId>,
     fixed: Vec<ConceptId>,
     place: Vec<ConceptId>,
@@ -47,6 +52,8 @@ impl Grammar {
             cause: lexicon.concept("cause", false),
             device_cause: lexicon.concept("device_cause", false),
             short: lexicon.concept("short", false),
+            topics: ["speed", "delay", "weak"].map(|name| lexicon.concept(name, true)).into(),
+            all_devices: lexicon.concept("all_devices", false),
             device: lexicon.group("device"),
             fixed: lexicon.group("device.fixed"),
             place: lexicon.group("place"),
@@ -59,6 +66,7 @@ impl Grammar {
         self.affirm(lexicon, hits);
         self.furnish(words, hits);
         self.blame(hits);
+        self.gather(hits);
         if (1..=SHORT).contains(&words.len()) {
             hits.push(Hit::of_sentence(self.short, words.len()));
         }
@@ -85,7 +93,7 @@ impl Grammar {
             let same = |h: &&mut Hit| h.clause == fine.clause;
             let about_others = hits.iter().any(|h| h.clause == fine.clause && h.concept == self.others);
             let mut told = false;
-            for hit in hits.iter_mut().filter(same).filter(|h| h.start < fine.end && lexicon.negatable(h.concept)) {
+            for hit in hits.iter_mut().filter(same).filter(|h| h.start < fine.end && self.topics.contains(&h.concept)) {
                 hit.negated |= !about_others;
                 told |= hit.negated;
             }
@@ -128,6 +136,18 @@ impl Grammar {
             if causes.iter().any(after) {
                 hit.concept = self.device_cause;
             }
+        }
+    }
+
+    /// A list of devices is everybody.
+    fn gather(&self, hits: &mut Vec<Hit>) {
+        let mut kinds: Vec<ConceptId> = hits.iter().map(|h| h.concept).filter(|c| self.device.contains(c)).collect();
+        kinds.sort_unstable();
+        kinds.dedup();
+        if kinds.len() >= MANY
+            && let Some(last) = hits.iter().rfind(|h| self.device.contains(&h.concept))
+        {
+            hits.push(last.meaning(self.all_devices));
         }
     }
 }
