@@ -141,7 +141,9 @@ impl Grammar {
 
     /// A list of devices is everybody.
     fn gather(&self, hits: &mut Vec<Hit>) {
-        let mut kinds: Vec<ConceptId> = hits.iter().map(|h| h.concept).filter(|c| self.device.contains(c)).collect();
+        let well: Vec<u16> = hits.iter().filter(|h| h.concept == self.device_fine).map(|h| h.clause).collect();
+        let troubled = hits.iter().filter(|h| !well.contains(&h.clause)).map(|h| h.concept);
+        let mut kinds: Vec<ConceptId> = troubled.filter(|c| self.device.contains(c)).collect();
         kinds.sort_unstable();
         kinds.dedup();
         if kinds.len() >= MANY
