@@ -13,13 +13,13 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// A clock that starts at this second of this day (0 = Monday).
-    pub fn new(start_day_s: f64, weekday: u8) -> Self {
+    /// A clock whose zero is this second of this day (0 = Monday), and which stands `history_s` before it.
+    pub fn new(start_day_s: f64, weekday: u8, history_s: f64) -> Self {
         let epoch_ms = MONDAY_MS + i64::from(weekday) * 86_400_000 + (start_day_s * 1e3) as i64;
-        Self { elapsed_s: 0.0, start_day_s, weekday, epoch_ms }
+        Self { elapsed_s: -history_s, start_day_s, weekday, epoch_ms }
     }
 
-    /// Seconds since the start.
+    /// Seconds since the start; below zero in the hours before it, which a new house lives through.
     pub fn elapsed_s(&self) -> f64 {
         self.elapsed_s
     }
@@ -36,8 +36,8 @@ impl Clock {
 
     /// Is it Saturday or Sunday?
     pub fn weekend(&self) -> bool {
-        let days = ((self.start_day_s + self.elapsed_s) / 86_400.0).floor() as u64;
-        (u64::from(self.weekday) + days) % 7 >= 5
+        let days = ((self.start_day_s + self.elapsed_s) / 86_400.0).floor() as i64;
+        (i64::from(self.weekday) + days).rem_euclid(7) >= 5
     }
 
     /// Unix milliseconds of a moment `at_s` seconds after the start.
@@ -61,7 +61,7 @@ mod tests {
 
     #[test]
     fn days_turn_and_weekends_come() {
-        let mut clock = Clock::new(23.0 * 3600.0, 4);
+        let mut clock = Clock::new(23.0 * 3600.0, 4, 0.0);
         assert!(!clock.weekend());
         clock.pass(2.0 * 3600.0);
         assert!((clock.hour() - 1.0).abs() < 1e-9);

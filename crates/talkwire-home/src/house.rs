@@ -18,7 +18,6 @@ use state::{Air, Client, Loads, Neighbour, Node, Pool, Session, Shaper, Trouble}
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-pub(crate) use line::Line;
 pub use state::{Happening, LogLine, Role};
 pub(crate) use radio::{Overlap, overlap};
 pub(crate) use state::{LeaseFrom, Link, Radio as RadioState, Shaper as ShaperState};

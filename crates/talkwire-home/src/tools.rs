@@ -111,6 +111,9 @@ impl House {
             None => self.answer(run.at, run.op, &run.args),
         };
         self.runs.remove(&ticket);
+        if run.speed.is_some() {
+            self.loads = self.divide();
+        }
         outcome
     }
 

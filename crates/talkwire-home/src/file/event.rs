@@ -44,9 +44,11 @@ impl Window {
             (Some(from), Some(until)) => Some((time_of_day(place, from)?, time_of_day(place, until)?)),
             _ => None,
         };
-        let after = self.after.as_deref().map(|text| span(place, text)).transpose()?.unwrap_or(0.0);
-        let lasting = self.lasting.as_deref().map(|text| span(place, text)).transpose()?.unwrap_or(f64::INFINITY);
-        Ok(ReadWindow { daily, after, lasting })
+        let after = self.after.as_deref().map(|text| span(place, text)).transpose()?;
+        let lasting = self.lasting.as_deref().map(|text| span(place, text)).transpose()?;
+        let begins = after.unwrap_or(f64::NEG_INFINITY);
+        let ends = lasting.map_or(f64::INFINITY, |lasting| after.unwrap_or(0.0) + lasting);
+        Ok(ReadWindow { daily, begins, ends })
     }
 }
 
@@ -54,15 +56,15 @@ impl Window {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ReadWindow {
     daily: Option<(f64, f64)>,
-    after: f64,
-    lasting: f64,
+    begins: f64,
+    ends: f64,
 }
 
 impl ReadWindow {
     /// Is the window open `elapsed` seconds after the start, at `day_s` seconds after midnight?
     pub fn open(&self, elapsed: f64, day_s: f64) -> bool {
-        elapsed >= self.after
-            && elapsed < self.after + self.lasting
+        elapsed >= self.begins
+            && elapsed < self.ends
             && self.daily.is_none_or(|(from, until)| within(day_s, from, until))
     }
 }

@@ -24,6 +24,9 @@ pub struct Site {
     /// Day at the start, 0 = Monday.
     #[serde(default)]
     pub weekday: u8,
+    /// How long the house has lived with its faults before the start, such as `2h`: logs, heat and leases have a past.
+    #[serde(default = "history")]
+    pub history: String,
     /// Mean temperature of the rooms in °C; it swings by ±3 with its top at 15 h.
     #[serde(default = "ambient")]
     pub ambient_c: f64,
@@ -38,6 +41,9 @@ fn tenant() -> String {
 fn start() -> String {
     "12:00".into()
 }
+fn history() -> String {
+    "2h".into()
+}
 fn ambient() -> f64 {
     25.0
 }
@@ -48,6 +54,9 @@ fn shadow() -> f64 {
 impl Site {
     pub(crate) fn check(&self) -> Result<(), HomeError> {
         time_of_day("site.start", &self.start).map(|_| ())?;
+        if span("site.history", &self.history)? > 14.0 * 86_400.0 {
+            return Err(HomeError::invalid("site.history", "at most 14d"));
+        }
         if self.weekday > 6 {
             return Err(HomeError::invalid("site.weekday", "write 0 (Monday) to 6 (Sunday)"));
         }

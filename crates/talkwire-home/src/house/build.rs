@@ -4,7 +4,7 @@ use super::state::{Client, Doing, LeaseFrom, Loads, Neighbour, Node, Pool, Radio
 use super::{House, Trace};
 use crate::clock::Clock;
 use crate::error::HomeError;
-use crate::file::place::time_of_day;
+use crate::file::place::{span, time_of_day};
 use crate::file::{self, HomeFile, LineKind};
 use crate::physics::machine;
 use crate::random::{Random, fixed_unit, key};
@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, VecDeque};
 impl House {
     /// Builds the house. The same file, seed and calls give the same answers.
     pub fn new(file: HomeFile, seed: u64) -> Result<Self, HomeError> {
-        let clock = Clock::new(time_of_day("site.start", &file.site.start)?, file.site.weekday);
+        let clock = Clock::new(time_of_day("site.start", &file.site.start)?, file.site.weekday, span("site.history", &file.site.history)?);
         let nodes: Vec<Node> = build_nodes(&file);
         let clients = file
             .clients
@@ -27,7 +27,7 @@ impl House {
             .enumerate()
             .map(|(index, event)| {
                 let window = event.when.read(&format!("event {}", index + 1))?;
-                Ok(Trouble { window, fault: event.fault.clone(), active: false, since: 0.0, eased_until: 0.0 })
+                Ok(Trouble { window, fault: event.fault.clone(), active: false, since: 0.0, eased_until: f64::NEG_INFINITY })
             })
             .collect::<Result<Vec<_>, HomeError>>()?;
         let neighbours = file
@@ -94,6 +94,8 @@ impl House {
         house.join_everybody();
         house.begin_sessions();
         house.step(0.0);
+        house.advance(std::time::Duration::from_secs_f64(-house.now()));
+        house.happenings.clear();
         Ok(house)
     }
 }

@@ -24,7 +24,7 @@ pub(crate) struct BackhaulLink {
 }
 
 /// What a phone or another receiver is, for a link.
-pub(crate) struct Receiver<'a> {
+pub(crate) struct Receiver {
     pub spot: Spot,
     /// Row in the table of obstacles.
     pub row: usize,
@@ -33,7 +33,6 @@ pub(crate) struct Receiver<'a> {
     pub generation: Generation,
     pub streams: u8,
     pub width_mhz: u16,
-    pub room: &'a str,
 }
 
 impl House {
@@ -207,7 +206,7 @@ impl House {
             .fold(0.0, f64::max)
     }
 
-    pub(crate) fn receiver(&self, client: usize) -> Receiver<'_> {
+    pub(crate) fn receiver(&self, client: usize) -> Receiver {
         let file = &self.clients[client].file;
         let (power_dbm, gain_db) = file.kind.antenna();
         let unit = fixed_normal(self.seed, &[key(&file.mac), 7]);
@@ -220,12 +219,11 @@ impl House {
             generation: file.generation,
             streams: file.streams,
             width_mhz: file.width_mhz,
-            room: &file.room,
         }
     }
 
     /// A phone in the middle of a room.
-    pub(crate) fn phone_in(&self, room: usize) -> Receiver<'_> {
+    pub(crate) fn phone_in(&self, room: usize) -> Receiver {
         let (power_dbm, gain_db) = ClientKind::Phone.antenna();
         let known = &self.file.rooms[room];
         Receiver {
@@ -236,12 +234,11 @@ impl House {
             generation: Generation::Ax,
             streams: 2,
             width_mhz: 80,
-            room: &known.name,
         }
     }
 
     /// The link that a receiver would have to a radio.
-    pub(crate) fn link(&self, receiver: &Receiver<'_>, node: usize, radio: usize) -> Link {
+    pub(crate) fn link(&self, receiver: &Receiver, node: usize, radio: usize) -> Link {
         let own = &self.nodes[node].radios[radio];
         let air = &self.airs[node][radio];
         let loss = self.loss_to(node, own.band, own.channel, receiver.spot, receiver.row);
@@ -268,7 +265,6 @@ impl House {
         Link {
             rssi_dl,
             rssi_ul,
-            snr_dl,
             down,
             up,
             tcp_down: hop(tcp(down, snr_dl)),

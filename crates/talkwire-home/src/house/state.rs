@@ -220,7 +220,6 @@ impl Air {
 pub(crate) struct Link {
     pub rssi_dl: f64,
     pub rssi_ul: f64,
-    pub snr_dl: f64,
     pub down: Option<Rate>,
     pub up: Option<Rate>,
     /// TCP rates with the whole air, over all hops to the router.

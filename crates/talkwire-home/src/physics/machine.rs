@@ -90,7 +90,7 @@ impl Placement {
 
 /// Power drawn in watts, from the load of the processor (0..1) and what the transmitters work (see [`transmitting`]).
 pub fn watts(cpu: f64, transmitters: f64) -> f64 {
-    4.0 + 2.5 * cpu.clamp(0.0, 1.0) + 3.5 * transmitters.clamp(0.0, 1.5)
+    4.0 + 2.0 * cpu.clamp(0.0, 1.0) + 4.5 * transmitters.clamp(0.0, 1.5)
 }
 
 /// What one transmitter works, 0..1 at the legal limit: from its own air and its power above or below that limit in dB.
@@ -124,5 +124,5 @@ pub const RESET_C: f64 = 115.0;
 
 /// Resets per hour of a chip that works close to its limit.
 pub fn reset_hazard_per_h(die_c: f64) -> f64 {
-    if die_c < 98.0 { 0.0 } else { 0.25 + 0.1 * (die_c - 98.0) }
+    if die_c < 96.0 { 0.0 } else { 0.2 + 0.1 * (die_c - 96.0) }
 }

@@ -114,7 +114,7 @@ pub fn choose(generation: Generation, width_mhz: u16, most_streams: u8, snr_db: 
     for streams in 1..=most_streams.max(1) {
         let per_stream = snr_db - 2.0 - 10.0 * f64::from(streams).log10() + combining;
         let top = generation.top_mcs(width_mhz);
-        let Some(mcs) = (0..=top).rev().find(|mcs| per_stream >= SCHEME_SNR_DB[*mcs] - 0.05) else {
+        let Some(mcs) = (0..=top).rev().find(|mcs| per_stream >= SCHEME_SNR_DB[*mcs]) else {
             continue;
         };
         let rate = Rate { mcs, streams, phy_mbps: phy_mbps(generation, width_mhz, mcs, streams) };

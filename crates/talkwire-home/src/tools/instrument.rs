@@ -27,13 +27,14 @@ impl House {
         (100.0 * share + self.error(3.0)).round().clamp(0.0, 100.0) as i64
     }
 
-    /// A measured rate: some runs meet a slow server.
+    /// A measured rate.
     pub(crate) fn read_mbps(&mut self, mbps: f64, sigma: f64) -> f64 {
-        if !self.noise {
-            return tenth(mbps);
-        }
-        let unlucky = if self.random.chance(0.04) { self.random.between(0.5, 0.8) } else { 1.0 };
-        tenth(mbps * self.random.lognormal(1.0, sigma) * unlucky)
+        tenth(if self.noise { mbps * self.random.lognormal(1.0, sigma) } else { mbps })
+    }
+
+    /// What a speed test loses when it meets a busy server, which happens to one in twenty-five.
+    pub(crate) fn server_luck(&mut self) -> f64 {
+        if self.noise && self.random.chance(0.04) { self.random.between(0.5, 0.8) } else { 1.0 }
     }
 
     /// Median, 95th percentile, jitter and loss of a series of pings.

@@ -122,8 +122,9 @@ impl House {
             result["packet_loss_percent"] = json!(100.0);
             result["error"] = json!("no test server can be reached");
         } else {
+            let luck = self.server_luck();
             for (index, name) in ["download_mbps", "upload_mbps"].into_iter().enumerate() {
-                result[name] = json!(self.read_mbps(mean(&test.rates[index]), sigma));
+                result[name] = json!(self.read_mbps(luck * mean(&test.rates[index]), sigma));
             }
             result["latency_ms"] = json!(tenth(test.idle_ms + self.error(jitter).abs()));
             for (index, name) in ["loaded_latency_down_ms", "loaded_latency_up_ms"].into_iter().enumerate() {
