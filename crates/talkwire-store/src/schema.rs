@@ -150,6 +150,17 @@ mod tests {
     }
 
     #[test]
+    fn a_commit_is_synced_and_memory_is_spared() {
+        let dir = tempfile::tempdir().unwrap();
+        let db = open_writer(&file(dir.path()), 4_096).unwrap();
+        let number = |name: &str| db.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).unwrap();
+        const FULL: i64 = 2;
+        assert_eq!((number("synchronous"), number("cache_size")), (FULL, -4_096));
+        let mode: String = db.pragma_query_value(None, "journal_mode", |row| row.get(0)).unwrap();
+        assert_eq!(mode, "wal");
+    }
+
+    #[test]
     fn every_table_is_strict() {
         let db = Connection::open_in_memory().unwrap();
         migrate(&db, 0, MIGRATIONS.len()).unwrap();
