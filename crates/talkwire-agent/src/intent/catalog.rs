@@ -1,6 +1,6 @@
 //! The data behind understanding: script, spelling, concepts, rules and examples, read from TOML and checked.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
@@ -10,7 +10,7 @@ use super::{
     rules::{Rule, RuleSource},
     scope::Grammar,
     spelling::Spelling,
-    text::{self, Script, Word},
+    text::{self, Script},
 };
 
 /// What is wrong with intent data.
@@ -159,16 +159,16 @@ impl Catalog {
         let SpellingFile { replace, common } = parse("spelling.toml", sources.spelling)?;
         let replace = replace.into_iter().map(|(wrong, right)| (script.normalise(&wrong), script.normalise(&right))).collect();
         let replacing = Spelling::replacing(replace);
-        let read = |s: &str| text::words(&replacing.replace(script.normalise(s)), None);
+        let normalise = |s: &str| replacing.replace(script.normalise(s));
         let mut lexicon = Lexicon::default();
-        let mut domain = Vec::new();
+        let mut domain = BTreeSet::new();
         for (file, text) in &sources.concepts {
-            read_concepts(parse(file, text)?, &mut lexicon, &mut domain, &read)?;
+            read_concepts(parse(file, text)?, &mut lexicon, &mut domain, &normalise)?;
         }
         let grammar = Grammar::new(&mut lexicon);
         let rules = read_rules(parse("rules.toml", sources.rules)?, &lexicon)?;
         let examples = read_examples(sources)?;
-        let spelling = replacing.with_words(domain, &common);
+        let spelling = replacing.with_words(domain.into_iter().collect(), &common);
         Ok(Self { script, taiwan, mainland, spelling, lexicon, grammar, rules, examples })
     }
 }
@@ -176,17 +176,21 @@ impl Catalog {
 fn read_concepts(
     file: ConceptFile,
     lexicon: &mut Lexicon,
-    domain: &mut Vec<String>,
-    read: &impl Fn(&str) -> Vec<Word>,
+    domain: &mut BTreeSet<String>,
+    normalise: &impl Fn(&str) -> String,
 ) -> Result<(), CatalogError> {
     for (name, forms) in &file.concepts {
         let concept = lexicon.concept(name, file.negatable);
-        for form in forms.split([';', '\n']).map(str::trim).filter(|f| !f.is_empty()) {
-            if !lexicon.form(concept, form, read) {
+        let normal = normalise(forms).replace('\'', "");
+        for word in normal.split(|c: char| !c.is_ascii_alphabetic()).filter(|w| w.len() > 1) {
+            if !domain.contains(word) {
+                domain.insert(word.to_owned());
+            }
+        }
+        for form in normal.split([';', '\n']).map(str::trim).filter(|f| !f.is_empty()) {
+            if !lexicon.form(concept, form, &|part| text::words(part, None)) {
                 return Err(CatalogError::EmptyForm { concept: name.clone(), form: form.to_owned() });
             }
-            let words = form.split(|c: char| !c.is_ascii_alphabetic() && c != '\'');
-            domain.extend(words.map(|w| w.replace('\'', "").to_ascii_lowercase()).filter(|w| w.len() > 1));
         }
     }
     Ok(())

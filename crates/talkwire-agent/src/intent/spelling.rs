@@ -9,8 +9,10 @@ use super::text::{Word, stem};
 pub(super) struct Spelling {
     /// Whole-text replacements, wrong to right, in normalised script.
     replacements: Vec<(String, String)>,
-    /// Words of the domain, unstemmed, that a near miss is mended to.
+    /// Words of the domain, unstemmed and sorted, that a near miss is mended to.
     domain: Vec<String>,
+    /// The letters of each of them, as bits.
+    letters: Vec<u32>,
     /// Stems of all known words.
     known: HashSet<String>,
 }
@@ -27,7 +29,8 @@ impl Spelling {
         domain.dedup();
         let known = domain.iter().map(String::as_str).chain(common.split_whitespace()).map(stem).collect();
         domain.retain(|w| w.len() >= 4 && w.bytes().all(|b| b.is_ascii_lowercase()));
-        Self { replacements: self.replacements, domain, known }
+        let letters = domain.iter().map(|w| letters(w)).collect();
+        Self { replacements: self.replacements, domain, letters, known }
     }
 
     /// Replaces misheard and regional spellings that span characters.
@@ -84,11 +87,18 @@ impl Spelling {
             return None;
         }
         let allowed = if word.len() >= 8 { 2 } else { 1 };
-        let near = self.domain.iter().filter(|d| d.len().abs_diff(word.len()) <= allowed);
+        let own = letters(word);
+        let alike = |(_, other): &(&String, &u32)| (own ^ **other).count_ones() as usize <= 2 * allowed;
+        let near = self.domain.iter().zip(&self.letters).filter(alike).map(|(d, _)| d);
+        let near = near.filter(|d| d.len().abs_diff(word.len()) <= allowed);
         let near = near.filter(|d| word.len() >= 6 || d.as_bytes()[0] == word.as_bytes()[0]);
         let measured = near.map(|d| (distance(word.as_bytes(), d.as_bytes()), d));
         measured.filter(|(far, _)| *far <= allowed).min().map(|(_, d)| d.clone())
     }
+}
+
+fn letters(word: &str) -> u32 {
+    word.bytes().fold(0, |bits, b| bits | 1 << (b.wrapping_sub(b'a') & 31))
 }
 
 /// The word with each run of one letter cut to `run` letters.

@@ -174,7 +174,7 @@ fn chinese_number(chars: &[char], start: usize) -> Option<(f64, usize)> {
 /// A light stem, so that one form in the lexicon stands for its inflections.
 pub(super) fn stem(word: &str) -> String {
     let mut s = word.to_owned();
-    if s == "news" {
+    if ["news", "evening"].contains(&word) {
         return s;
     }
     if s.len() > 4 && s.ends_with("ies") {
