@@ -20,6 +20,8 @@ const MODEL_SHARE: f64 = 1.0;
 const TEMPERATURE: f64 = 1.3;
 /// Rivals below this probability are not told.
 const RIVAL_MIN: f64 = 0.05;
+/// A complaint that the whole sentence makes less likely than this is not the main one, unless it plainly stands first.
+const MAIN_MIN: f64 = 0.1;
 /// Rule weight from which half a sentence is a complaint of its own.
 const COMPLAINT_MIN: f64 = 1.5;
 
@@ -139,7 +141,8 @@ impl Recogniser {
         Reading { hits, opinion, shares: shares.map(|s| s / sum) }
     }
 
-    /// The intent, its probability, and the other complaint. Of two complaints the first mentioned is the main one.
+    /// The intent, its probability, and the other complaint. Of two complaints the first mentioned is the main one when a
+    /// plain "and also" parts them, else the likelier one.
     fn decide(&self, words: &[Word], whole: &Reading) -> (Intent, f64, Option<Intent>) {
         let ranked = whole.ranked();
         let (best, sure) = ranked[0];
@@ -149,10 +152,15 @@ impl Recogniser {
         for split in whole.hits.iter().filter(|h| self.also.contains(&h.concept)) {
             let (left, right) = (self.read(&words[..split.start]), self.read(&words[split.end..]));
             let (first, then) = (left.best(), right.best());
-            if first != then && left.complains(first) && right.complains(then) && [first, then].contains(&best) {
+            if first == then || !left.complains(first) || !right.complains(then) || ![first, then].contains(&best) {
+                continue;
+            }
+            let plain = split.end - split.start > 1 || words[split.start - 1].clause != words[split.start].clause;
+            if plain || whole.shares[first.index()] >= MAIN_MIN {
                 let sure = sure.min(left.shares[first.index()].max(whole.shares[first.index()]));
                 return (first, sure, Some(then));
             }
+            return (best, sure, Some(if best == first { then } else { first }));
         }
         let rival = ranked.iter().skip(1).find(|(rival, p)| *p > RIVAL_MIN && whole.complains(*rival));
         (best, sure, rival.map(|(rival, _)| *rival))

@@ -137,6 +137,7 @@ fn push_latin(chars: &[char], clause: u16, words: &mut Vec<Word>) {
         return;
     }
     let (figure, unit) = text.split_at(digits);
+    let (figure, unit) = (figure.trim_end_matches('.'), unit.split('.').next().unwrap_or_default());
     words.push(Word { text: figure.to_owned(), clause, number: Some(figure.parse().unwrap_or(0.0)) });
     if !unit.is_empty() {
         words.push(Word { text: unit.to_owned(), clause, number: None });
