@@ -101,7 +101,9 @@ impl FromStr for Intent {
     type Err = UnknownIntent;
 
     fn from_str(name: &str) -> Result<Self, UnknownIntent> {
-        let found = Intent::ALL.into_iter().find(|intent| intent.as_str() == name);
+        let found = Intent::ALL
+            .into_iter()
+            .find(|intent| intent.as_str() == name);
         found.ok_or_else(|| UnknownIntent(name.to_owned()))
     }
 }
