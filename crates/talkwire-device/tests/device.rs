@@ -221,3 +221,30 @@ async fn a_batch_answers_each_item_under_its_own_id_and_a_group_command_reaches_
     controller.link.publish("rtk/v1/acme/home/group/lamps/cmd/req", body, talkwire_link::Qos::AtLeastOnce, false).await.unwrap();
     assert_eq!(controller.answer("g1").await["result"], "g1");
 }
+
+#[tokio::test]
+async fn what_cannot_work_is_refused_at_the_start_with_a_reason() {
+    let data = tempfile::tempdir().unwrap();
+    let config =
+        || DeviceConfig { data_dir: data.path().into(), ..DeviceConfig::new(KEY.parse().unwrap(), "lamp", talkwire_device::Broker::open("127.0.0.1", 1)) };
+    let tool = |op: &str| tool_fn(op, ToolSupport::plain(), |_| async { Ok(Value::Null) });
+    let double = Device::builder(config()).tool(tool("speed_test")).tool(tool("network.speedtest_full")).start().await.err().unwrap();
+    assert_eq!(double.to_string(), "two tools answer to network.speedtest_full; remove one");
+    let reserved = Device::builder(config()).tool(tool("changeset.commit")).start().await.err().unwrap();
+    assert_eq!(reserved.to_string(), "changeset.commit is answered by the SDK; remove the tool");
+    std::fs::write(data.path().join("journal"), "in the way").unwrap();
+    let blocked = Device::builder(config()).start().await.err().unwrap();
+    assert!(blocked.to_string().contains("journal"), "{blocked}");
+}
+
+#[tokio::test]
+async fn an_answer_over_the_limit_of_the_broker_is_answered_as_too_large() {
+    let Some(exchange) = Exchange::start_with("max_packet_size 30000\n").await else { return };
+    let data = tempfile::tempdir().unwrap();
+    let mut controller = exchange.controller(KEY).await;
+    let tool = tool_fn("system.get_logs", ToolSupport::plain(), |_| async { Ok(json!("x".repeat(100_000))) });
+    let device = Device::builder(exchange.device(data.path())).tool(tool).start().await.unwrap();
+    device.online().await;
+    let answer = controller.ask("large", "system.get_logs", json!({})).await;
+    assert_eq!((&answer["error"]["code"], answer["error"]["details"]["limit"].as_u64() <= Some(30_000)), (&json!("E_TOO_LARGE"), true));
+}

@@ -16,20 +16,25 @@ pub const KEY: &str = "acme/home/aabbccddeeff";
 pub struct Exchange {
     pub port: u16,
     dir: tempfile::TempDir,
+    settings: &'static str,
     child: Option<Child>,
 }
 
 impl Exchange {
     /// `None`, loudly, when there is no Mosquitto.
     pub async fn start() -> Option<Self> {
+        Self::start_with("").await
+    }
+
+    pub async fn start_with(settings: &'static str) -> Option<Self> {
         let port = TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("an address").port();
-        let mut exchange = Self { port, dir: tempfile::tempdir().expect("a folder"), child: None };
+        let mut exchange = Self { port, dir: tempfile::tempdir().expect("a folder"), settings, child: None };
         exchange.run().await.then_some(exchange)
     }
 
     pub async fn run(&mut self) -> bool {
         let config = self.dir.path().join("mosquitto.conf");
-        std::fs::write(&config, format!("listener {} 127.0.0.1\nallow_anonymous true\n", self.port)).expect("a config");
+        std::fs::write(&config, format!("listener {} 127.0.0.1\nallow_anonymous true\n{}", self.port, self.settings)).expect("a config");
         let spawned = ["mosquitto", "/usr/sbin/mosquitto"].iter().find_map(|name| {
             let mut command = Command::new(name);
             command.arg("-c").arg(&config).stderr(std::process::Stdio::null()).stdout(std::process::Stdio::null());
