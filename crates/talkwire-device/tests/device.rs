@@ -7,12 +7,13 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
+use talkwire_broker::Limits;
 use talkwire_device::{Attributes, Device, DeviceConfig, Health, Severity, StateReport, ToolError, ToolSupport, tool_fn};
 use tokio::sync::Notify;
 
 #[tokio::test]
 async fn it_says_who_and_how_it_is_and_goodbye_at_the_end() {
-    let Some(exchange) = Exchange::start().await else { return };
+    let exchange = Exchange::start().await;
     let data = tempfile::tempdir().unwrap();
     let mut controller = exchange.controller(KEY).await;
     let attributes = Attributes { manufacturer: Some("Acme".into()), features: vec!["wifi".into()], ..Attributes::default() };
@@ -58,7 +59,7 @@ async fn it_says_who_and_how_it_is_and_goodbye_at_the_end() {
 
 #[tokio::test]
 async fn a_device_that_vanishes_is_said_to_be_offline_by_the_broker() {
-    let Some(exchange) = Exchange::start().await else { return };
+    let exchange = Exchange::start().await;
     let data = tempfile::tempdir().unwrap();
     let mut controller = exchange.controller(KEY).await;
     let device = Device::builder(exchange.device(data.path())).start().await.unwrap();
@@ -71,7 +72,7 @@ async fn a_device_that_vanishes_is_said_to_be_offline_by_the_broker() {
 
 #[tokio::test]
 async fn commands_are_read_in_every_shape_and_bad_ones_stop_nothing() {
-    let Some(exchange) = Exchange::start().await else { return };
+    let exchange = Exchange::start().await;
     let data = tempfile::tempdir().unwrap();
     let mut controller = exchange.controller(KEY).await;
     let echo = tool_fn("network.speedtest_full", ToolSupport::plain(), |call| async move { Ok(json!({"op": call.op, "args": call.args.0})) });
@@ -107,7 +108,7 @@ async fn commands_are_read_in_every_shape_and_bad_ones_stop_nothing() {
 
 #[tokio::test]
 async fn a_repeated_command_is_answered_from_memory_and_never_run_twice() {
-    let Some(exchange) = Exchange::start().await else { return };
+    let exchange = Exchange::start().await;
     let data = tempfile::tempdir().unwrap();
     let mut controller = exchange.controller(KEY).await;
     let (runs, go) = (Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));
@@ -140,7 +141,7 @@ async fn a_repeated_command_is_answered_from_memory_and_never_run_twice() {
 
 #[tokio::test]
 async fn tools_run_in_parallel_within_limits_and_neither_panic_nor_hang_nor_size_breaks_the_device() {
-    let Some(exchange) = Exchange::start().await else { return };
+    let exchange = Exchange::start().await;
     let data = tempfile::tempdir().unwrap();
     let mut controller = exchange.controller(KEY).await;
     let mut narrow = ToolSupport::plain();
@@ -191,7 +192,7 @@ async fn tools_run_in_parallel_within_limits_and_neither_panic_nor_hang_nor_size
     assert_eq!(controller.ask("large", "a.large", json!({})).await["error"]["code"], "E_TOO_LARGE");
     controller.send(&json!({"id": "steps", "op": "a.steps"})).await;
     let progress = controller.hear("cmd/res", |answer| answer["id"] == "steps").await;
-    assert_eq!((&progress["progress"], &progress["status"]), (&json!(50.0), &Value::Null));
+    assert_eq!((&progress["progress"], &progress["status"]), (&json!(50.0), &json!("running")));
     assert_eq!(controller.hear("cmd/res", |answer| answer["id"] == "steps").await["result"], "done");
 
     assert!(device.capability_changed("a.large", false, Some("high_cpu_load")));
@@ -204,7 +205,7 @@ async fn tools_run_in_parallel_within_limits_and_neither_panic_nor_hang_nor_size
 
 #[tokio::test]
 async fn a_batch_answers_each_item_under_its_own_id_and_a_group_command_reaches_the_device() {
-    let Some(exchange) = Exchange::start().await else { return };
+    let exchange = Exchange::start().await;
     let data = tempfile::tempdir().unwrap();
     let mut controller = exchange.controller(KEY).await;
     let config = DeviceConfig { groups: vec!["lamps".parse().unwrap()], ..exchange.device(data.path()) };
@@ -239,7 +240,7 @@ async fn what_cannot_work_is_refused_at_the_start_with_a_reason() {
 
 #[tokio::test]
 async fn an_answer_over_the_limit_of_the_broker_is_answered_as_too_large() {
-    let Some(exchange) = Exchange::start_with("max_packet_size 30000\n").await else { return };
+    let exchange = Exchange::start_with(Limits { max_packet_bytes: 30_000, ..Limits::default() }).await;
     let data = tempfile::tempdir().unwrap();
     let mut controller = exchange.controller(KEY).await;
     let tool = tool_fn("system.get_logs", ToolSupport::plain(), |_| async { Ok(json!("x".repeat(100_000))) });
