@@ -210,7 +210,11 @@ impl Thermostat {
     }
 
     /// At once, without any chance to tidy up.
-    fn kill(mut self) {
+    fn kill(self) {}
+}
+
+impl Drop for Thermostat {
+    fn drop(&mut self) {
         self.0.kill().expect("killed");
         self.0.wait().expect("ended");
     }
@@ -247,4 +251,33 @@ async fn a_killed_process_restores_at_its_next_start_and_never_applies_twice() {
     let status = controller.ask("st", "changeset.status", json!({"changeset_id": "s2"})).await;
     assert_eq!(status["result"]["state"], "rolled_back");
     process.kill();
+}
+
+#[tokio::test]
+async fn a_process_killed_at_any_moment_of_a_change_leaves_nothing_half_done() {
+    const THERMOSTAT: &str = "demo/home/thermostat-1";
+    let exchange = Exchange::start().await;
+    let data = tempfile::tempdir().unwrap();
+    let settings = data.path().join("settings.json");
+    let mut controller = exchange.controller(THERMOSTAT).await;
+    std::fs::write(&settings, r#"{"target_c":20.0}"#).unwrap();
+    for (trial, delay_ms) in [0, 1, 2, 3, 4, 6, 8, 11, 15, 25].into_iter().enumerate() {
+        let process = Thermostat::start(exchange.port, data.path());
+        controller.hear("lwt", |lwt| lwt["status"] == "online").await;
+        let (id, set) = (format!("c{trial}"), format!("s{trial}"));
+        let args = json!({"target_c": 28.0, "changeset_id": set, "auto_rollback_timeout": 300});
+        controller.send(&json!({"id": id, "op": "thermostat.set_target", "args": args})).await;
+        tokio::time::sleep(Duration::from_millis(delay_ms)).await;
+        process.kill();
+        controller.hear("lwt", |lwt| lwt["status"] == "offline").await;
+
+        let process = Thermostat::start(exchange.port, data.path());
+        controller.hear("lwt", |lwt| lwt["status"] == "online").await;
+        assert_eq!(std::fs::read_to_string(&settings).unwrap(), r#"{"target_c":20.0}"#, "killed after {delay_ms} ms");
+        let status = controller.ask(&format!("st{trial}"), "changeset.status", json!({"changeset_id": set})).await;
+        let state = status["result"]["state"].as_str().unwrap();
+        assert!(["unknown", "rolled_back"].contains(&state), "{state} after {delay_ms} ms");
+        process.kill();
+        controller.hear("lwt", |lwt| lwt["status"] == "offline").await;
+    }
 }
