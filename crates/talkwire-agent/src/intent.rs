@@ -20,7 +20,8 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 
 pub use catalog::{CatalogError, Sources};
-pub use language::{Language, detect_language};
+pub use language::detect_language;
+pub use talkwire_core::Language;
 pub use recogniser::Recogniser;
 pub use slots::{Slots, Who};
 

@@ -18,7 +18,7 @@ fn sentences_never_seen_are_understood() {
         };
         let (intent, understood): (Intent, _) = (intent.parse().unwrap(), understand(sentence));
         assert!(
-            understood.language.as_str().starts_with(language),
+            understood.language.tag().starts_with(language),
             "{sentence}"
         );
         let count = counts.entry(intent).or_default();

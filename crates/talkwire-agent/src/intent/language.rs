@@ -1,39 +1,7 @@
 //! Which of the three languages a sentence is in.
 
-use serde::{Deserialize, Serialize};
-
 use super::recogniser::Recogniser;
-
-/// A language that people are answered in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum Language {
-    /// Chinese in traditional script.
-    #[serde(rename = "zh-TW")]
-    ZhTw,
-    /// Chinese in simplified script.
-    #[serde(rename = "zh-CN")]
-    ZhCn,
-    /// English.
-    #[serde(rename = "en")]
-    En,
-}
-
-impl Language {
-    /// The tag on the wire.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Language::ZhTw => "zh-TW",
-            Language::ZhCn => "zh-CN",
-            Language::En => "en",
-        }
-    }
-}
-
-impl std::fmt::Display for Language {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.pad(self.as_str())
-    }
-}
+use talkwire_core::Language;
 
 /// The language of a text: Chinese when a fair part of it is Chinese, split by the script of its characters and, where
 /// both scripts share them all, by words of one region. A text without letters counts as English.
