@@ -3,7 +3,7 @@ import type { DiagnosisStep } from '@/types/api'
 
 /** Groups of steps whose times overlap, in order; steps that have not begun come last, in one group. */
 export function stagesOf(steps: readonly DiagnosisStep[], now: number): DiagnosisStep[][] {
-  const begun = steps.filter((step) => step.started_at).sort((a, b) => a.started_at! - b.started_at!)
+  const begun = steps.filter((step) => step.started_at != null).sort((a, b) => a.started_at! - b.started_at!)
   const stages: DiagnosisStep[][] = []
   let end = -Infinity
   for (const step of begun) {
@@ -17,6 +17,6 @@ export function stagesOf(steps: readonly DiagnosisStep[], now: number): Diagnosi
       end = completed
     }
   }
-  const rest = steps.filter((step) => !step.started_at)
+  const rest = steps.filter((step) => step.started_at == null)
   return rest.length > 0 ? [...stages, rest] : stages
 }
