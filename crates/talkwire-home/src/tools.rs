@@ -154,7 +154,10 @@ impl House {
     pub(crate) fn at_running(&self, at: At) -> bool {
         match at {
             At::Node(node) => self.nodes[node].running(self.now()),
-            At::Agent(client) => self.clients[client].file.wired || self.clients[client].link.is_some(),
+            At::Agent(client) => {
+                let state = &self.clients[client];
+                state.file.wired || state.link.is_some_and(|(node, radio)| self.radio_on(node, radio))
+            }
         }
     }
 

@@ -120,7 +120,7 @@ impl Looked {
             ("38 usb", band("2.4GHz").any(|(_, radio)| number(&radio["noise_dbm"]) >= -84.0 && number(&radio["utilization_external_percent"]) < 30.0)),
             ("37 oven", self.radios.iter().any(|(_, radio)| number(&radio["non_wifi_percent"]) >= 30.0)),
             ("23 port", self.port["status"] == "up" && !gigabit && speed < 100.0),
-            ("08 peak", gigabit && speed < 0.65 * 300.0 && !idle && self.quiet()),
+            ("08 peak", gigabit && speed < 0.65 * 300.0 && self.isp_ms >= 16.0 && self.quiet()),
             ("09 quota", gigabit && speed < 0.5 * 300.0 && speed > 0.0 && idle && self.isp_loss < 0.5 && self.quiet()),
             ("11 errors", self.isp_loss >= 0.5 && self.isp_loss < 50.0 && self.quiet() && idle),
         ];

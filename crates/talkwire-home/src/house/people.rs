@@ -11,6 +11,9 @@ use serde_json::json;
 /// From this level a client prefers 5 GHz.
 const PREFERS_5GHZ_DBM: f64 = -67.0;
 
+/// A client waits this long for a silent access point before it looks for another.
+const LONG_SILENCE_S: f64 = 8.0;
+
 impl House {
     /// Joins every client to the access point of its file, or to the best.
     pub(crate) fn join_everybody(&mut self) {
@@ -115,6 +118,10 @@ impl House {
     }
 
     fn follow(&mut self, client: usize, node: usize, radio: usize, dt: f64) {
+        if self.nodes[node].radios[radio].silent_until - self.now() > LONG_SILENCE_S {
+            let away = self.random.between(3.0, 30.0);
+            return self.drop_client(client, "channel_change", away);
+        }
         let link = self.link(&self.receiver(client), node, radio);
         if link.down.is_none() || link.up.is_none() {
             let away = self.random.between(10.0, 60.0);

@@ -1,6 +1,5 @@
 //! Tools about the device itself: status, capabilities, hardware, logs, interfaces.
 
-use super::instrument::tenth;
 use super::{At, Class, table};
 use crate::house::House;
 use serde_json::{Map, Value, json};
@@ -124,7 +123,7 @@ impl House {
                 for (index, radio) in self.nodes[node].radios.iter().enumerate() {
                     let status = if self.radio_on(node, index) { "up" } else { "down" };
                     interfaces.push(json!({"interface": radio.interface, "type": "wifi", "status": status, "band": radio.band.name(),
-                        "channel": radio.channel, "width_mhz": radio.width_mhz, "tx_power_dbm": tenth(radio.power_dbm)}));
+                        "channel": radio.channel, "width_mhz": radio.width_mhz, "tx_power_dbm": radio.power_dbm.round() as i64}));
                 }
             }
         }
