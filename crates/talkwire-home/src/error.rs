@@ -24,9 +24,14 @@ pub enum HomeError {
         /// What is wrong and what to write instead.
         problem: String,
     },
-    /// No such device in this home.
-    #[error("there is no device {0} in this home")]
-    UnknownDevice(String),
+    /// A device of the home cannot be started.
+    #[error("cannot start the device {name} of this home")]
+    Device {
+        /// Its name.
+        name: String,
+        /// Why.
+        source: talkwire_device::DeviceError,
+    },
 }
 
 impl HomeError {

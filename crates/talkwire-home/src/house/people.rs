@@ -2,8 +2,8 @@
 
 use super::House;
 use super::state::{Doing, LeaseFrom};
-use crate::file::event::within;
 use crate::file::Fault;
+use crate::file::event::within;
 use crate::physics::address;
 use crate::physics::path::Band;
 use serde_json::json;
@@ -33,12 +33,7 @@ impl House {
     }
 
     /// The best usable radio for a client and its level, within the asked node and band, without a refusing node.
-    pub(crate) fn best_radio(
-        &self,
-        client: usize,
-        only: Option<(Option<usize>, Option<Band>)>,
-        without: Option<usize>,
-    ) -> Option<(usize, usize, f64)> {
+    pub(crate) fn best_radio(&self, client: usize, only: Option<(Option<usize>, Option<Band>)>, without: Option<usize>) -> Option<(usize, usize, f64)> {
         let receiver = self.receiver(client);
         let five = self.clients[client].file.supports_5ghz;
         let mut best: Option<(f64, (usize, usize, f64))> = None;

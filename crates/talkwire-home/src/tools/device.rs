@@ -78,11 +78,7 @@ impl House {
         let At::Node(node) = at else {
             return json!({"entries": [], "total": 0});
         };
-        let lines: Vec<_> = self.nodes[node]
-            .log
-            .iter()
-            .filter(|line| line.at_s >= since && level.is_none_or(|level| level == line.level))
-            .collect();
+        let lines: Vec<_> = self.nodes[node].log.iter().filter(|line| line.at_s >= since && level.is_none_or(|level| level == line.level)).collect();
         let entries: Vec<Value> = lines
             .iter()
             .skip(lines.len().saturating_sub(limit))
