@@ -24,14 +24,6 @@ pub enum HomeError {
         /// What is wrong and what to write instead.
         problem: String,
     },
-    /// A device of the home cannot be started.
-    #[error("cannot start the device {name} of this home")]
-    Device {
-        /// Its name.
-        name: String,
-        /// Why.
-        source: talkwire_device::DeviceError,
-    },
 }
 
 impl HomeError {

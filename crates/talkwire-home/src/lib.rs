@@ -3,10 +3,10 @@
 //! A [`HomeFile`] describes a home, [`House`] lets it live: time passes by [`House::advance`], tools run by
 //! [`House::call`] (or [`House::start`] and [`House::finish`]), and an Act can be undone with [`House::section`] and
 //! [`House::restore`]. Everything is computed from state and one seed.
-//! [`LiveHome`] connects the devices of a house to a broker and drives its clock; nothing else here does I/O but reading the file.
+//! [`connect`] connects the devices of a house to a broker and drives its clock; nothing else here does I/O but reading the file.
 
 mod clock;
-pub mod device;
+mod connect;
 mod error;
 pub mod file;
 mod house;
@@ -16,7 +16,7 @@ mod report;
 mod tools;
 
 pub use clock::Clock;
-pub use device::{Connection, LiveHome};
+pub use connect::{ConnectError, Connected, Connection, connect};
 pub use error::{HomeError, ToolFault};
 pub use file::HomeFile;
 pub use house::{Happening, House, LogLine, Role};

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use talkwire_device::Broker;
-use talkwire_home::{Connection, HomeFile, House, LiveHome};
+use talkwire_home::{Connected, Connection, HomeFile, House, connect};
 
 const AP: &str = "020000000002";
 const ROUTER: &str = "020000000001";
@@ -43,12 +43,11 @@ impl Exchange {
         panic!("mosquitto did not start");
     }
 
-    async fn home(&self, data: &Path) -> LiveHome {
+    async fn home(&self, data: &Path) -> Connected {
         let path = format!("{}/../../homes/evening.toml", env!("CARGO_MANIFEST_DIR"));
         let house = House::new(HomeFile::load(path).expect("a home"), 1).expect("a house");
-        let connection = Connection { speed: SPEED, telemetry_period: Duration::from_millis(500), ..Connection::new(data) };
-        let port = self.port;
-        let home = LiveHome::start(house, connection, |_| Broker::open("127.0.0.1", port)).await.expect("a live home");
+        let connection = Connection { broker: Broker::open("127.0.0.1", self.port), data_dir: data.into(), speed: SPEED };
+        let home = connect(house, connection).await.expect("a live home");
         // Each device answers once before the story begins.
         for device in [AP, ROUTER, LAPTOP] {
             for _ in 0..20 {
