@@ -96,7 +96,7 @@ pub fn devices(remote: &Remote, one: Option<&str>) -> Result<(), Failure> {
     if remote.json {
         return print(&list);
     }
-    let rows: Vec<_> = list["items"].as_array().into_iter().flatten().map(|device| {
+    let rows = list["items"].as_array().into_iter().flatten().map(|device| {
         let lamp = if device["online"] == json!(true) { "● online" } else { "○ offline" };
         vec![lamp.into(), text(device, "name"), text(device, "device_type"), format!("{}/{}/{}", text(device, "tenant"), text(device, "site"), text(device, "device_id")), text(device, "health"), ago(&device["last_seen_ms"])]
     });
@@ -114,7 +114,7 @@ pub fn sessions(remote: &Remote, one: Option<&str>) -> Result<(), Failure> {
     if remote.json {
         return print(&list);
     }
-    let rows: Vec<_> = list["items"].as_array().into_iter().flatten().map(|session| {
+    let rows = list["items"].as_array().into_iter().flatten().map(|session| {
         let verdict = &session["verdict"];
         let cause = if verdict["cause"].is_null() { text(verdict, "kind") } else { text(verdict, "cause") };
         vec![text(session, "session_id"), ago(&session["session"]["created_at"]), text(&session["session"], "status"), text(&session["intent"], "intent"), cause, text(&session["session"], "user_request").chars().take(40).collect()]
@@ -132,7 +132,7 @@ pub fn changesets(remote: &Remote, command: Option<ChangesetCommand>) -> Result<
             if remote.json {
                 return print(&list);
             }
-            let rows: Vec<_> = list["items"].as_array().into_iter().flatten().map(|set| vec![text(set, "changeset_id"), ago(&set["created_ms"]), text(set, "status"), text(set, "title"), text(&set["outcome"], "text")]);
+            let rows = list["items"].as_array().into_iter().flatten().map(|set| vec![text(set, "changeset_id"), ago(&set["created_ms"]), text(set, "status"), text(set, "title"), text(&set["outcome"], "text")]);
             table(&["change set", "proposed", "status", "what", "outcome"], &rows.collect::<Vec<_>>());
             return Ok(());
         }
