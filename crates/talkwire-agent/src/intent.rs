@@ -20,7 +20,8 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 
 pub use catalog::{CatalogError, Sources};
-pub use language::{Language, detect_language};
+pub use language::detect_language;
+pub use talkwire_core::Language;
 pub use recogniser::Recogniser;
 pub use slots::{Slots, Who};
 
@@ -101,7 +102,9 @@ impl FromStr for Intent {
     type Err = UnknownIntent;
 
     fn from_str(name: &str) -> Result<Self, UnknownIntent> {
-        let found = Intent::ALL.into_iter().find(|intent| intent.as_str() == name);
+        let found = Intent::ALL
+            .into_iter()
+            .find(|intent| intent.as_str() == name);
         found.ok_or_else(|| UnknownIntent(name.to_owned()))
     }
 }

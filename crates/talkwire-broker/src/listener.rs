@@ -92,7 +92,8 @@ async fn serve(
     };
     match admitted {
         Ok(Some((checkpoint, connection))) => {
-            engine.serve(connection, checkpoint, shutdown).await;
+            // In memory of its own, so that strangers do not pay for it.
+            Box::pin(engine.serve(connection, checkpoint, shutdown)).await;
         }
         Ok(None) => {}
         Err(_) => tracing::debug!(%peer, "no CONNECT in time"),
@@ -114,13 +115,15 @@ async fn meet(
     }
     let (wire, origin) = match kind {
         ListenerKind::Tcp => (Wire::Tcp(stream), None),
-        ListenerKind::WebSocket => match Wire::upgrade(stream, &engine.shared.limits).await {
-            Ok(upgraded) => upgraded,
-            Err(error) => {
-                tracing::debug!(%peer, %error, "no WebSocket");
-                return None;
+        ListenerKind::WebSocket => {
+            match Box::pin(Wire::upgrade(stream, &engine.shared.limits)).await {
+                Ok(upgraded) => upgraded,
+                Err(error) => {
+                    tracing::debug!(%peer, %error, "no WebSocket");
+                    return None;
+                }
             }
-        },
+        }
     };
     admit(wire, peer, origin, &engine.shared, alive).await
 }

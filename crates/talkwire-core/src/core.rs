@@ -40,6 +40,8 @@ pub struct Memory {
     pub rooms: Vec<Room>,
     /// Members of rooms.
     pub members: Vec<Member>,
+    /// The assistant's messages of sessions that have not ended, in their newest form.
+    pub living: Vec<talkwire_proto::chat::ChatMessage>,
     /// The newest message ids, oldest first.
     pub message_ids: Vec<String>,
     /// Ends of the audit chains: tenant, last row, its hash, last row with a signed head.
@@ -110,7 +112,7 @@ impl Core {
             members: memory.members.into_iter().map(|member| ((member.room.clone(), member.client_id.clone()), member)).collect(),
             recent_messages: VecDeque::new(),
             known_messages: BTreeMap::new(),
-            replies: BTreeMap::new(),
+            replies: memory.living.into_iter().map(|message| (message.id.clone(), message)).collect(),
             talks: BTreeMap::new(),
             pieces: BTreeMap::new(),
             clients: BTreeMap::new(),

@@ -4,7 +4,7 @@ use crate::catalog::{BATCH, CAPABILITIES, STATUS, Slot};
 use crate::clock::unix_ms;
 use crate::core::Core;
 use crate::counters::add;
-use crate::keeper::{Change, MANAGE_OPS, answer, failure, success, timed};
+use crate::keeper::{Change, Keeper, MANAGE_OPS, answer, failure, success, timed};
 use crate::memory::Known;
 use crate::tool::{Args, Call, Progress, ToolError};
 use crate::voice::state_fields;
@@ -15,6 +15,7 @@ use talkwire_proto::command::{Answer, Expect, Outcome, Request};
 use talkwire_proto::envelope::{Trace, parse_object};
 use talkwire_proto::op::canonical;
 use talkwire_proto::{Code, limits};
+use tokio::sync::MutexGuard;
 
 /// Longest time that a command may ask for.
 const LONGEST: Duration = Duration::from_secs(3600);
@@ -22,6 +23,9 @@ const LONGEST: Duration = Duration::from_secs(3600);
 const PROGRESS_EVERY: Duration = Duration::from_millis(200);
 /// Most items of a batch.
 const BATCH_MAX: usize = 32;
+
+/// Room for topic and header of an answer within the broker's packet limit.
+const HEADER: usize = limits::TOPIC_BYTES + 16;
 
 /// What runs: one command, or one item of a batch.
 #[derive(Debug, Clone)]
@@ -103,17 +107,22 @@ async fn run(core: &Arc<Core>, job: Job) -> Answer {
     let name = canonical(&op).to_owned();
     let result = match core.catalog.check_available(&op) {
         Err(error) => Err(error),
-        Ok(()) if core.has_acts && MANAGE_OPS.contains(&name.as_str()) => {
-            let managed = core.keeper.lock().await.manage(&name, &job.args).await;
-            core.keeper_moved.notify_one();
-            managed
-        }
-        Ok(()) if core.acts.contains_key(&name) => {
-            let change = Change { id: job.id, op: job.op, args: job.args, timeout: job.timeout };
-            let answer = core.keeper.lock().await.change(change).await;
-            core.keeper_moved.notify_one();
-            return with_alternatives(core, &op, answer);
-        }
+        Ok(()) if core.has_acts && MANAGE_OPS.contains(&name.as_str()) => match keeper_turn(core, job.timeout).await {
+            Ok((mut keeper, _)) => {
+                let managed = keeper.manage(&name, &job.args).await;
+                core.keeper_moved.notify_one();
+                managed
+            }
+            Err(error) => Err(error),
+        },
+        Ok(()) if core.acts.contains_key(&name) => match keeper_turn(core, job.timeout).await {
+            Ok((mut keeper, timeout)) => {
+                let answer = keeper.change(Change { id: job.id, op: job.op, args: job.args, timeout }).await;
+                core.keeper_moved.notify_one();
+                return with_alternatives(core, &op, answer);
+            }
+            Err(error) => Err(error),
+        },
         Ok(()) => match core.catalog.tool(&op) {
             Some(slot) => call(core, slot, job).await,
             None if name == CAPABILITIES => Ok(core.catalog.capabilities(&core.config)),
@@ -123,6 +132,17 @@ async fn run(core: &Arc<Core>, job: Job) -> Answer {
         },
     };
     with_alternatives(core, &op, result.map_or_else(|error| failure(&id, error), |result| success(&id, result)))
+}
+
+/// Waits for the turn to change something, and says how much of the time is left. Whoever waited too long is not run late.
+async fn keeper_turn(core: &Core, timeout: Duration) -> Result<(MutexGuard<'_, Keeper>, Duration), ToolError> {
+    let began = Instant::now();
+    let turn = tokio::time::timeout(timeout, core.keeper.lock()).await;
+    let left = timeout.saturating_sub(began.elapsed());
+    match turn {
+        Ok(keeper) if !left.is_zero() => Ok((keeper, left)),
+        _ => Err(ToolError::new(Code::Busy, "another change ran for the whole time of this command; nothing was changed").with("retry_after_ms", 1000)),
+    }
 }
 
 async fn call(core: &Arc<Core>, slot: Slot, job: Job) -> Result<Value, ToolError> {
@@ -215,7 +235,7 @@ fn with_alternatives(core: &Core, op: &str, mut answer: Answer) -> Answer {
 /// An answer that is too large to send says so; a change that was made is never hidden by that.
 fn fit(core: &Core, op: &str, answer: Answer) -> Answer {
     let bytes = answer.encode(unix_ms()).to_string().len();
-    let limit = core.config.max_message_bytes;
+    let limit = core.config.max_message_bytes.min(core.voice.link().packet_limit().saturating_sub(HEADER));
     if bytes <= limit {
         return answer;
     }

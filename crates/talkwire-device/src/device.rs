@@ -19,12 +19,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use talkwire_link::{Link, LinkConfig, Qos};
 use talkwire_proto::event::Severity;
-use talkwire_proto::{DeviceKey, DeviceTail, Topic};
+use talkwire_proto::{DeviceKey, DeviceTail, Topic, limits};
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::AbortHandle;
 
 /// How many commands run at once.
 const COMMANDS: usize = 64;
+
+/// Room for the topic and the header of a packet around the largest message.
+pub(crate) const PACKET_EXTRA: usize = 4096;
 
 /// Collects the tools of a device before it starts.
 pub struct Builder {
@@ -77,6 +80,7 @@ impl Builder {
             keep_alive: config.keep_alive,
             backoff: config.backoff,
             will: Some(will(&config.key)),
+            max_packet_bytes: config.max_message_bytes.max(limits::MESSAGE_BYTES) + PACKET_EXTRA,
             ..LinkConfig::new(config.broker.host.clone(), config.broker.port, config.client_id.clone())
         })?;
         link.subscribe(Topic::Device(config.key.clone(), DeviceTail::CmdReq).to_string(), Qos::AtLeastOnce);

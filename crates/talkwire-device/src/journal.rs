@@ -177,6 +177,12 @@ impl Journal {
         Ok(())
     }
 
+    /// Takes a set as true although the disk refused it; the disk is made to agree as soon as it can.
+    pub(crate) fn owe(&mut self, record: SetRecord) {
+        self.uncertain.insert(record.changeset_id.clone());
+        self.sets.insert(record.changeset_id.clone(), record);
+    }
+
     /// Marks an unreadable file as reported.
     pub(crate) async fn unreadable_reported(&mut self, name: &str) {
         let (disk, from, to) = (self.disk.clone(), name.to_owned(), name.replace(UNREADABLE, REPORTED));
@@ -201,7 +207,7 @@ impl Journal {
     }
 
     /// Makes the disk say what memory says, for every set of which that is uncertain.
-    async fn settle(&mut self) -> io::Result<()> {
+    pub(crate) async fn settle(&mut self) -> io::Result<()> {
         while let Some(id) = self.uncertain.first().cloned() {
             match self.sets.get(&id).map(SetRecord::encode).transpose()? {
                 Some(bytes) => self.replace(&id, bytes).await?,

@@ -219,8 +219,9 @@ impl Keeper {
             operation.config_hash = config_hash;
             operation.answer = Some(answer);
         }
-        if let Err(error) = self.journal.save(set).await {
+        if let Err(error) = self.journal.save(set.clone()).await {
             tracing::error!(%error, changeset_id, "the journal could not be completed");
+            self.journal.owe(set);
         }
     }
 }

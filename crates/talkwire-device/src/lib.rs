@@ -32,6 +32,8 @@ mod memory;
 mod run;
 mod section;
 mod tool;
+#[cfg(test)]
+mod trial;
 mod voice;
 
 pub use act::{Act, Applied};
@@ -44,4 +46,4 @@ pub use talkwire_proto::capability::ToolSupport;
 pub use talkwire_proto::event::Severity;
 pub use talkwire_proto::state::Health;
 pub use talkwire_proto::{Code, DeviceKey};
-pub use tool::{Args, BoxFuture, Call, Progress, Tool, ToolError, tool_fn};
+pub use tool::{Args, BoxFuture, Call, FnTool, Progress, Tool, ToolError, tool_fn};

@@ -178,7 +178,7 @@ pub trait Tool: Send + Sync + 'static {
 /// use talkwire_device::{ToolSupport, tool_fn};
 /// let tool = tool_fn("clients.list", ToolSupport::plain(), |call| async move { Ok(serde_json::json!({"asked_by": call.id})) });
 /// ```
-pub fn tool_fn<F, R>(op: impl Into<String>, support: ToolSupport, run: F) -> impl Tool
+pub fn tool_fn<F, R>(op: impl Into<String>, support: ToolSupport, run: F) -> FnTool<F>
 where
     F: Fn(Call) -> R + Send + Sync + 'static,
     R: Future<Output = Result<Value, ToolError>> + Send + 'static,
@@ -186,7 +186,8 @@ where
     FnTool { op: op.into(), support, run }
 }
 
-struct FnTool<F> {
+/// A tool made by [`tool_fn`].
+pub struct FnTool<F> {
     op: String,
     support: ToolSupport,
     run: F,

@@ -7,12 +7,13 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
+use talkwire_broker::Limits;
 use talkwire_device::{Attributes, Device, DeviceConfig, Health, Severity, StateReport, ToolError, ToolSupport, tool_fn};
 use tokio::sync::Notify;
 
 #[tokio::test]
 async fn it_says_who_and_how_it_is_and_goodbye_at_the_end() {
-    let Some(exchange) = Exchange::start().await else { return };
+    let exchange = Exchange::start().await;
     let data = tempfile::tempdir().unwrap();
     let mut controller = exchange.controller(KEY).await;
     let attributes = Attributes { manufacturer: Some("Acme".into()), features: vec!["wifi".into()], ..Attributes::default() };
@@ -58,7 +59,7 @@ async fn it_says_who_and_how_it_is_and_goodbye_at_the_end() {
 
 #[tokio::test]
 async fn a_device_that_vanishes_is_said_to_be_offline_by_the_broker() {
-    let Some(exchange) = Exchange::start().await else { return };
+    let exchange = Exchange::start().await;
     let data = tempfile::tempdir().unwrap();
     let mut controller = exchange.controller(KEY).await;
     let device = Device::builder(exchange.device(data.path())).start().await.unwrap();
@@ -71,7 +72,7 @@ async fn a_device_that_vanishes_is_said_to_be_offline_by_the_broker() {
 
 #[tokio::test]
 async fn commands_are_read_in_every_shape_and_bad_ones_stop_nothing() {
-    let Some(exchange) = Exchange::start().await else { return };
+    let exchange = Exchange::start().await;
     let data = tempfile::tempdir().unwrap();
     let mut controller = exchange.controller(KEY).await;
     let echo = tool_fn("network.speedtest_full", ToolSupport::plain(), |call| async move { Ok(json!({"op": call.op, "args": call.args.0})) });
@@ -107,7 +108,7 @@ async fn commands_are_read_in_every_shape_and_bad_ones_stop_nothing() {
 
 #[tokio::test]
 async fn a_repeated_command_is_answered_from_memory_and_never_run_twice() {
-    let Some(exchange) = Exchange::start().await else { return };
+    let exchange = Exchange::start().await;
     let data = tempfile::tempdir().unwrap();
     let mut controller = exchange.controller(KEY).await;
     let (runs, go) = (Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));
@@ -140,7 +141,7 @@ async fn a_repeated_command_is_answered_from_memory_and_never_run_twice() {
 
 #[tokio::test]
 async fn tools_run_in_parallel_within_limits_and_neither_panic_nor_hang_nor_size_breaks_the_device() {
-    let Some(exchange) = Exchange::start().await else { return };
+    let exchange = Exchange::start().await;
     let data = tempfile::tempdir().unwrap();
     let mut controller = exchange.controller(KEY).await;
     let mut narrow = ToolSupport::plain();
@@ -191,7 +192,7 @@ async fn tools_run_in_parallel_within_limits_and_neither_panic_nor_hang_nor_size
     assert_eq!(controller.ask("large", "a.large", json!({})).await["error"]["code"], "E_TOO_LARGE");
     controller.send(&json!({"id": "steps", "op": "a.steps"})).await;
     let progress = controller.hear("cmd/res", |answer| answer["id"] == "steps").await;
-    assert_eq!((&progress["progress"], &progress["status"]), (&json!(50.0), &Value::Null));
+    assert_eq!((&progress["progress"], &progress["status"]), (&json!(50.0), &json!("running")));
     assert_eq!(controller.hear("cmd/res", |answer| answer["id"] == "steps").await["result"], "done");
 
     assert!(device.capability_changed("a.large", false, Some("high_cpu_load")));
@@ -204,7 +205,7 @@ async fn tools_run_in_parallel_within_limits_and_neither_panic_nor_hang_nor_size
 
 #[tokio::test]
 async fn a_batch_answers_each_item_under_its_own_id_and_a_group_command_reaches_the_device() {
-    let Some(exchange) = Exchange::start().await else { return };
+    let exchange = Exchange::start().await;
     let data = tempfile::tempdir().unwrap();
     let mut controller = exchange.controller(KEY).await;
     let config = DeviceConfig { groups: vec!["lamps".parse().unwrap()], ..exchange.device(data.path()) };
@@ -220,4 +221,31 @@ async fn a_batch_answers_each_item_under_its_own_id_and_a_group_command_reaches_
     let body = json!({"id": "g1", "op": "clients.list"}).to_string();
     controller.link.publish("rtk/v1/acme/home/group/lamps/cmd/req", body, talkwire_link::Qos::AtLeastOnce, false).await.unwrap();
     assert_eq!(controller.answer("g1").await["result"], "g1");
+}
+
+#[tokio::test]
+async fn what_cannot_work_is_refused_at_the_start_with_a_reason() {
+    let data = tempfile::tempdir().unwrap();
+    let config =
+        || DeviceConfig { data_dir: data.path().into(), ..DeviceConfig::new(KEY.parse().unwrap(), "lamp", talkwire_device::Broker::open("127.0.0.1", 1)) };
+    let tool = |op: &str| tool_fn(op, ToolSupport::plain(), |_| async { Ok(Value::Null) });
+    let double = Device::builder(config()).tool(tool("speed_test")).tool(tool("network.speedtest_full")).start().await.err().unwrap();
+    assert_eq!(double.to_string(), "two tools answer to network.speedtest_full; remove one");
+    let reserved = Device::builder(config()).tool(tool("changeset.commit")).start().await.err().unwrap();
+    assert_eq!(reserved.to_string(), "changeset.commit is answered by the SDK; remove the tool");
+    std::fs::write(data.path().join("journal"), "in the way").unwrap();
+    let blocked = Device::builder(config()).start().await.err().unwrap();
+    assert!(blocked.to_string().contains("journal"), "{blocked}");
+}
+
+#[tokio::test]
+async fn an_answer_over_the_limit_of_the_broker_is_answered_as_too_large() {
+    let exchange = Exchange::start_with(Limits { max_packet_bytes: 30_000, ..Limits::default() }).await;
+    let data = tempfile::tempdir().unwrap();
+    let mut controller = exchange.controller(KEY).await;
+    let tool = tool_fn("system.get_logs", ToolSupport::plain(), |_| async { Ok(json!("x".repeat(100_000))) });
+    let device = Device::builder(exchange.device(data.path())).tool(tool).start().await.unwrap();
+    device.online().await;
+    let answer = controller.ask("large", "system.get_logs", json!({})).await;
+    assert_eq!((&answer["error"]["code"], answer["error"]["details"]["limit"].as_u64() <= Some(30_000)), (&json!("E_TOO_LARGE"), true));
 }

@@ -5,6 +5,7 @@
 //! [`House::restore`]. Everything is computed from state and one seed; nothing here does I/O except reading the file.
 
 mod clock;
+mod connect;
 mod error;
 pub mod file;
 mod house;
@@ -14,6 +15,7 @@ mod report;
 mod tools;
 
 pub use clock::Clock;
+pub use connect::{ConnectError, Connected, Connection, connect};
 pub use error::{HomeError, ToolFault};
 pub use file::HomeFile;
 pub use house::{Happening, House, LogLine, Role};

@@ -163,6 +163,11 @@ impl Link {
         }
     }
 
+    /// The largest packet that can be sent now, in bytes: the smaller of our limit and the broker's.
+    pub fn packet_limit(&self) -> usize {
+        self.shared.packet_limit()
+    }
+
     /// How many messages wait for their acknowledgement.
     pub fn waiting(&self) -> usize {
         self.shared.config.queue - self.places.available_permits()

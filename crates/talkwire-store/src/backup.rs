@@ -2,7 +2,7 @@
 
 use crate::error::{Doing, StoreError};
 use crate::schema;
-use std::fs::{self, File};
+use std::fs;
 use std::path::Path;
 
 /// Copies the database at one instant, compacted, to a file for its owner alone; it appears under its name only when complete and on the disk.
@@ -17,7 +17,7 @@ pub(crate) fn copy(from: &Path, to: &Path) -> Result<(), StoreError> {
     let part = Path::new(&name);
     let copied = copy_to_part(from, part)
         .and_then(|()| fs::rename(part, to).map_err(|source| StoreError::of_file("naming", to, source)))
-        .and_then(|()| sync_folder(to));
+        .and_then(|()| schema::sync_folder(schema::parent(to)));
     if copied.is_err() {
         // The half copy is of no use, and its remains do not change what is reported.
         let _ = fs::remove_file(part);
@@ -34,9 +34,4 @@ fn copy_to_part(from: &Path, part: &Path) -> Result<(), StoreError> {
     let text = part.to_str().ok_or_else(|| file(std::io::Error::other("the name is not valid UTF-8")))?;
     schema::open_reader(from)?.execute("VACUUM INTO ?1", [text]).doing(|| format!("copying the database to {}", part.display()))?;
     made.sync_all().map_err(file)
-}
-
-fn sync_folder(of: &Path) -> Result<(), StoreError> {
-    let folder = of.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(|source| StoreError::of_file("writing", folder, source))
 }

@@ -65,8 +65,8 @@ pub(crate) fn load(db: &Connection, now_ms: i64) -> Result<Loaded, StoreError> {
         commands: documents(
             db,
             "commands",
-            "SELECT body FROM (SELECT seq, body FROM command WHERE is_open = 1 UNION ALL
-             SELECT * FROM (SELECT seq, body FROM command WHERE is_open = 0 AND ended_ms >= ?1 ORDER BY ended_ms DESC LIMIT ?2)) ORDER BY seq",
+            "SELECT body FROM command WHERE seq IN (SELECT seq FROM command WHERE is_open = 1 UNION ALL
+             SELECT seq FROM (SELECT seq FROM command WHERE is_open = 0 AND ended_ms >= ?1 ORDER BY ended_ms DESC LIMIT ?2)) ORDER BY seq",
             params![day_ago, ENDED_COMMANDS],
         )?,
         sessions: unended(db, "session", now_ms.saturating_sub(CLEANUP_MS))?,
@@ -81,8 +81,8 @@ pub(crate) fn load(db: &Connection, now_ms: i64) -> Result<Loaded, StoreError> {
 
 fn unended<T: DeserializeOwned>(db: &Connection, table: &str, since_ms: i64) -> Result<Vec<T>, StoreError> {
     let sql = format!(
-        "SELECT body FROM (SELECT seq, body FROM {table} WHERE is_open = 1 UNION ALL
-         SELECT seq, body FROM {table} WHERE is_open = 0 AND ended_ms >= ?1) ORDER BY seq"
+        "SELECT body FROM {table} WHERE seq IN (SELECT seq FROM {table} WHERE is_open = 1 UNION ALL
+         SELECT seq FROM {table} WHERE is_open = 0 AND ended_ms >= ?1) ORDER BY seq"
     );
     documents(db, table, &sql, params![since_ms])
 }

@@ -65,10 +65,8 @@ impl Names {
 fn look_up_device(db: &Connection, key: &DeviceKey) -> Result<i64, StoreError> {
     let names = params![key.tenant.as_str(), key.site.as_str(), key.device_id.as_str()];
     let find = || -> rusqlite::Result<i64> {
-        let found = db
-            .prepare_cached("SELECT id FROM device_key WHERE tenant = ?1 AND site = ?2 AND device_id = ?3")?
-            .query_row(names, |row| row.get(0))
-            .optional()?;
+        let found =
+            db.prepare_cached("SELECT id FROM device_key WHERE tenant = ?1 AND site = ?2 AND device_id = ?3")?.query_row(names, |row| row.get(0)).optional()?;
         if let Some(id) = found {
             return Ok(id);
         }

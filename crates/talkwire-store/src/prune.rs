@@ -16,7 +16,7 @@ pub const HISTORY_MS: i64 = 90 * DAY_MS;
 pub const AUDIT_MS: i64 = 90 * DAY_MS;
 
 /// At most so many samples, and so many rows of each other table, per slice.
-const ROWS: i64 = 4_000;
+const ROWS: i64 = 2_000;
 /// At most so many series are looked at per slice.
 const SERIES: i64 = 1_000;
 
@@ -67,7 +67,8 @@ fn samples(db: &Connection, now_ms: i64, sweep: Sweep, pruned: &mut Pruned) -> r
         pruned.folds += db.prepare_cached("DELETE FROM fold WHERE series = ?1 AND width_ms = ?2 AND start_ms < ?3").and_then(|mut delete| {
             [FoldWidth::Minute, FoldWidth::Hour].iter().try_fold(0, |sum, width| Ok(sum + delete.execute(params![id, width.ms(), now_ms - FOLDED_MS])? as u64))
         })?;
-        let empty = "DELETE FROM series WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM sample WHERE series = ?1) AND NOT EXISTS (SELECT 1 FROM fold WHERE series = ?1)";
+        let empty =
+            "DELETE FROM series WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM sample WHERE series = ?1) AND NOT EXISTS (SELECT 1 FROM fold WHERE series = ?1)";
         pruned.series += db.prepare_cached(empty)?.execute([id])? as u64;
     }
     let walked_all = (series.len() as i64) < SERIES;

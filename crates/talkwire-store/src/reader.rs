@@ -10,6 +10,7 @@ use crate::backup;
 use crate::error::StoreError;
 use crate::load;
 use crate::schema;
+use crate::sqlite;
 use rusqlite::Connection;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -59,6 +60,11 @@ impl Reader {
     /// All settings by name.
     pub fn settings(&self) -> Result<Vec<(String, Value)>, StoreError> {
         self.read(load::settings)
+    }
+
+    /// Reads the whole database and lists what is damaged; empty: nothing.
+    pub fn check(&self) -> Result<Vec<String>, StoreError> {
+        self.read(sqlite::check)
     }
 
     /// Bytes on the disk: the database and its log.

@@ -36,6 +36,20 @@ pub(crate) fn private_file(path: &Path, must_be_new: bool) -> io::Result<File> {
     Ok(file)
 }
 
+/// Makes the names in a folder survive a power cut.
+pub(crate) fn sync_folder(folder: &Path) -> Result<(), StoreError> {
+    #[cfg(unix)]
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(|source| StoreError::of_file("writing", folder, source))?;
+    #[cfg(not(unix))]
+    let _ = folder;
+    Ok(())
+}
+
+/// The folder that a name stands in.
+pub(crate) fn parent(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 /// Holds the folder for one writer until dropped, also against a writer in another process.
 pub(crate) fn lock(dir: &Path) -> Result<File, StoreError> {
     let path = dir.join("talkwire.lock");
@@ -54,8 +68,8 @@ pub(crate) fn open_writer(path: &Path, cache_kib: u32) -> Result<Connection, Sto
     let version = version(&db, path)?;
     db.pragma_update(None, "journal_mode", "wal").doing(doing)?;
     db.pragma_update(None, "synchronous", "full").doing(doing)?;
-    // The log is copied back every 16 MiB at the latest, and does not stay longer than 64 MiB.
-    db.pragma_update(None, "wal_autocheckpoint", 4_096).doing(doing)?;
+    // The log is copied back every 8 MiB at the latest, and does not stay longer than 64 MiB.
+    db.pragma_update(None, "wal_autocheckpoint", 2_048).doing(doing)?;
     db.pragma_update(None, "journal_size_limit", 64 << 20).doing(doing)?;
     sparing(&db, cache_kib).doing(doing)?;
     migrate(&db, version, MIGRATIONS.len())?;
@@ -133,6 +147,17 @@ mod tests {
     fn tables(db: &Connection) -> Vec<(String, String)> {
         let mut rows = db.prepare("SELECT name, ifnull(sql, '') FROM sqlite_schema ORDER BY name").unwrap();
         rows.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().map(Result::unwrap).collect()
+    }
+
+    #[test]
+    fn a_commit_is_synced_and_memory_is_spared() {
+        let dir = tempfile::tempdir().unwrap();
+        let db = open_writer(&file(dir.path()), 4_096).unwrap();
+        let number = |name: &str| db.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).unwrap();
+        const FULL: i64 = 2;
+        assert_eq!((number("synchronous"), number("cache_size")), (FULL, -4_096));
+        let mode: String = db.pragma_query_value(None, "journal_mode", |row| row.get(0)).unwrap();
+        assert_eq!(mode, "wal");
     }
 
     #[test]

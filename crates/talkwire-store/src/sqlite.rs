@@ -47,6 +47,8 @@ impl Sqlite {
         let lock = schema::lock(dir)?;
         let path = schema::file(dir);
         let db = schema::open_writer(&path, options.cache_kib)?;
+        schema::sync_folder(dir)?;
+        schema::sync_folder(schema::parent(dir))?;
         let reader = Reader::over(path.clone());
         Ok(Self { db, path, names: Names::default(), quarantined: None, sweep: Sweep::default(), reader, _lock: lock })
     }
@@ -91,15 +93,20 @@ impl Store for Sqlite {
     }
 
     fn check(&self) -> Result<Vec<String>, StoreError> {
-        let lines = || -> rusqlite::Result<Vec<String>> { self.db.prepare("PRAGMA integrity_check(20)")?.query_map([], |row| row.get(0))?.collect() };
-        let mut lines = lines().doing(|| "checking the database")?;
-        lines.retain(|line| line != "ok");
-        Ok(lines)
+        check(&self.db)
     }
 
     fn backup(&self, to: &Path) -> Result<(), StoreError> {
         backup::copy(&self.path, to)
     }
+}
+
+/// Reads everything and lists what is damaged.
+pub(crate) fn check(db: &Connection) -> Result<Vec<String>, StoreError> {
+    let lines = || -> rusqlite::Result<Vec<String>> { db.prepare("PRAGMA integrity_check(20)")?.query_map([], |row| row.get(0))?.collect() };
+    let mut lines = lines().doing(|| "checking the database")?;
+    lines.retain(|line| line != "ok");
+    Ok(lines)
 }
 
 #[cfg(test)]
@@ -158,5 +165,15 @@ mod tests {
             assert_eq!(found.len(), 1, "{device}");
             assert_eq!(found[0].key, key);
         }
+    }
+
+    #[test]
+    fn a_record_changed_by_hand_is_named_when_it_cannot_be_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = Sqlite::open(dir.path(), Options::default()).unwrap();
+        store.commit(&settings(0..1)).unwrap();
+        store.db.execute("UPDATE setting SET body = '{'", []).unwrap();
+        let refused = store.load(0).unwrap_err();
+        assert!(matches!(refused, StoreError::Unreadable { .. }) && refused.to_string().contains("setting row 0"), "{refused}");
     }
 }

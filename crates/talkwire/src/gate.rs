@@ -5,7 +5,7 @@ use crate::hub::{Event, HubHandle};
 use crate::identity::Identity;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
-use talkwire_broker::{BoxFuture, ConnectRefusal, ConnectRequest, ConnectVerdict, DisconnectCause, Gate, ProtocolVersion, Publish, PublishRefusal, PublishVerdict};
+use talkwire_broker::{BoxFuture, ConnectRequest, ConnectVerdict, DisconnectCause, Gate, ProtocolVersion, Publish, PublishRefusal, PublishVerdict};
 use talkwire_core::{Origin, Principal};
 use talkwire_proto::{DeviceTail, Inbound, Malformed, Topic};
 use tokio::sync::oneshot;

@@ -9,4 +9,5 @@ pub mod gate;
 pub mod http;
 pub mod serve;
 pub mod demo;
+pub mod lone_broker;
 pub mod cli;

@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value, json};
 use std::sync::OnceLock;
-use talkwire_agent::{Mind, answer_other, opening, understand};
+use talkwire_agent::intent::understand;
+use talkwire_agent::{Mind, answer_other, opening};
 use talkwire_core::device::Device;
 use talkwire_core::input::Understood;
 use talkwire_core::session::IntentView;

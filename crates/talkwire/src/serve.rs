@@ -43,7 +43,7 @@ pub async fn start(config: &Config) -> Result<Running> {
     let clock = Clock::start();
     let (store, reader) = open_store(config)?;
     let identity = Arc::new(Identity::open(&config.data)?);
-    let memory = remember(store.load(clock.now_ms())?);
+    let memory = remember(store.load(clock.now_ms())?, &reader)?;
     let retained = retained(&memory, clock.now_ms());
     let core = Core::new(Arc::new(Catalogue::builtin()), seed(), identity.signing_key(), memory, clock.now_ms());
     // The mind checks its flows now, not at the first complaint.
@@ -114,8 +114,10 @@ fn open_store(config: &Config) -> Result<(Sqlite, Reader)> {
     Ok((store, reader))
 }
 
-fn remember(loaded: Loaded) -> Memory {
-    Memory {
+fn remember(loaded: Loaded, reader: &Reader) -> Result<Memory> {
+    let living = loaded.sessions.iter().filter_map(|session| session.message_id.as_ref()).filter_map(|id| reader.message(id).transpose());
+    Ok(Memory {
+        living: living.collect::<Result<_, _>>()?,
         devices: loaded.devices,
         commands: loaded.commands,
         sessions: loaded.sessions,
@@ -125,7 +127,7 @@ fn remember(loaded: Loaded) -> Memory {
         message_ids: loaded.message_ids.into_iter().map(|(_, id)| id).collect(),
         audit_ends: loaded.audit.into_iter().map(|end| (end.tenant, end.n, end.hash, end.head_n)).collect(),
         settings: loaded.settings.into_iter().collect(),
-    }
+    })
 }
 
 /// Retained `attr`, `state` and `lwt` of all known devices, as they come back after a restart: nobody is connected yet.

@@ -1,6 +1,6 @@
 //! The data behind understanding: script, spelling, concepts, rules and examples, read from TOML and checked.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
@@ -10,7 +10,7 @@ use super::{
     rules::{Rule, RuleSource},
     scope::Grammar,
     spelling::Spelling,
-    text::{self, Script, Word},
+    text::{self, Script},
 };
 
 /// What is wrong with intent data.
@@ -34,7 +34,9 @@ pub enum CatalogError {
         form: String,
     },
     /// A rule names a concept that is nowhere defined.
-    #[error("rule {rule} for {intent} names the unknown concept '{concept}': add it to the concepts or mend the name")]
+    #[error(
+        "rule {rule} for {intent} names the unknown concept '{concept}': add it to the concepts or mend the name"
+    )]
     UnknownConcept {
         /// Which rule, counted from 1.
         rule: usize,
@@ -65,7 +67,10 @@ pub struct Sources<'a> {
 
 macro_rules! embedded {
     ($name:literal) => {
-        ($name, include_str!(concat!("../../../../catalog/intents/", $name)))
+        (
+            $name,
+            include_str!(concat!("../../../../catalog/intents/", $name)),
+        )
     };
 }
 
@@ -149,44 +154,78 @@ pub(super) struct Catalog {
 }
 
 fn parse<T: for<'de> Deserialize<'de>>(file: &str, text: &str) -> Result<T, CatalogError> {
-    toml::from_str(text).map_err(|source| CatalogError::Parse { file: file.to_owned(), source })
+    toml::from_str(text).map_err(|source| CatalogError::Parse {
+        file: file.to_owned(),
+        source,
+    })
 }
 
 impl Catalog {
     pub fn read(sources: &Sources<'_>) -> Result<Self, CatalogError> {
-        let ScriptFile { pairs, shared, taiwan, mainland } = parse("script.toml", sources.script)?;
+        let ScriptFile {
+            pairs,
+            shared,
+            taiwan,
+            mainland,
+        } = parse("script.toml", sources.script)?;
         let script = Script::new(&pairs, &shared);
         let SpellingFile { replace, common } = parse("spelling.toml", sources.spelling)?;
-        let replace = replace.into_iter().map(|(wrong, right)| (script.normalise(&wrong), script.normalise(&right))).collect();
+        let replace = replace
+            .into_iter()
+            .map(|(wrong, right)| (script.normalise(&wrong), script.normalise(&right)))
+            .collect();
         let replacing = Spelling::replacing(replace);
-        let read = |s: &str| text::words(&replacing.replace(script.normalise(s)), None);
+        let normalise = |s: &str| replacing.replace(script.normalise(s));
         let mut lexicon = Lexicon::default();
-        let mut domain = Vec::new();
+        let mut domain = BTreeSet::new();
         for (file, text) in &sources.concepts {
-            read_concepts(parse(file, text)?, &mut lexicon, &mut domain, &read)?;
+            read_concepts(parse(file, text)?, &mut lexicon, &mut domain, &normalise)?;
         }
         let grammar = Grammar::new(&mut lexicon);
         let rules = read_rules(parse("rules.toml", sources.rules)?, &lexicon)?;
         let examples = read_examples(sources)?;
-        let spelling = replacing.with_words(domain, &common);
-        Ok(Self { script, taiwan, mainland, spelling, lexicon, grammar, rules, examples })
+        let spelling = replacing.with_words(domain.into_iter().collect(), &common);
+        Ok(Self {
+            script,
+            taiwan,
+            mainland,
+            spelling,
+            lexicon,
+            grammar,
+            rules,
+            examples,
+        })
     }
 }
 
 fn read_concepts(
     file: ConceptFile,
     lexicon: &mut Lexicon,
-    domain: &mut Vec<String>,
-    read: &impl Fn(&str) -> Vec<Word>,
+    domain: &mut BTreeSet<String>,
+    normalise: &impl Fn(&str) -> String,
 ) -> Result<(), CatalogError> {
     for (name, forms) in &file.concepts {
         let concept = lexicon.concept(name, file.negatable);
-        for form in forms.split([';', '\n']).map(str::trim).filter(|f| !f.is_empty()) {
-            if !lexicon.form(concept, form, read) {
-                return Err(CatalogError::EmptyForm { concept: name.clone(), form: form.to_owned() });
+        let normal = normalise(forms).replace('\'', "");
+        for word in normal
+            .split(|c: char| !c.is_ascii_alphabetic())
+            .filter(|w| w.len() > 1)
+        {
+            if !domain.contains(word) {
+                domain.insert(word.to_owned());
             }
-            let words = form.split(|c: char| !c.is_ascii_alphabetic() && c != '\'');
-            domain.extend(words.map(|w| w.replace('\'', "").to_ascii_lowercase()).filter(|w| w.len() > 1));
+        }
+        for form in normal
+            .split([';', '\n'])
+            .map(str::trim)
+            .filter(|f| !f.is_empty())
+        {
+            if !lexicon.form(concept, form, &|part| text::words(part, None)) {
+                return Err(CatalogError::EmptyForm {
+                    concept: name.clone(),
+                    form: form.to_owned(),
+                });
+            }
         }
     }
     Ok(())
@@ -194,7 +233,11 @@ fn read_concepts(
 
 fn read_rules(file: RuleFile, lexicon: &Lexicon) -> Result<Vec<Rule>, CatalogError> {
     let resolve = |(at, source): (usize, &RuleSource)| {
-        let named = |concept| CatalogError::UnknownConcept { rule: at + 1, intent: source.intent, concept };
+        let named = |concept| CatalogError::UnknownConcept {
+            rule: at + 1,
+            intent: source.intent,
+            concept,
+        };
         Rule::new(source, lexicon).map_err(named)
     };
     file.rule.iter().enumerate().map(resolve).collect()
@@ -206,7 +249,9 @@ fn read_examples(sources: &Sources<'_>) -> Result<Vec<(Intent, String)>, Catalog
         let ExampleFile { intent, sentences } = parse(file, text)?;
         examples.extend(sentences.into_iter().map(|sentence| (intent, sentence)));
     }
-    let missing = Intent::ALL.into_iter().find(|intent| !examples.iter().any(|(i, _)| i == intent));
+    let missing = Intent::ALL
+        .into_iter()
+        .find(|intent| !examples.iter().any(|(i, _)| i == intent));
     missing.map_or(Ok(examples), |intent| Err(CatalogError::NoExamples(intent)))
 }
 
@@ -219,7 +264,11 @@ mod tests {
         let catalog = Catalog::read(&Sources::embedded()).unwrap();
         for intent in Intent::ALL {
             let wanted = if intent == Intent::Other { 150 } else { 60 };
-            let count = catalog.examples.iter().filter(|(i, _)| *i == intent).count();
+            let count = catalog
+                .examples
+                .iter()
+                .filter(|(i, _)| *i == intent)
+                .count();
             assert!(count >= wanted, "{intent} has {count} examples");
         }
     }
@@ -227,20 +276,34 @@ mod tests {
     #[test]
     fn a_rule_with_an_unknown_concept_is_refused_by_name() {
         let rules = "[[rule]]\nintent = \"slow_speed\"\nweight = 1.0\nwhen = \"sloow\"\n";
-        let error = Catalog::read(&Sources { rules, ..Sources::embedded() }).unwrap_err();
-        assert!(matches!(error, CatalogError::UnknownConcept { rule: 1, intent: Intent::SlowSpeed, ref concept } if concept == "sloow"));
+        let error = Catalog::read(&Sources {
+            rules,
+            ..Sources::embedded()
+        })
+        .unwrap_err();
+        assert!(
+            matches!(error, CatalogError::UnknownConcept { rule: 1, intent: Intent::SlowSpeed, ref concept } if concept == "sloow")
+        );
     }
 
     #[test]
     fn broken_toml_names_its_file() {
-        let error = Catalog::read(&Sources { spelling: "replace = 3", ..Sources::embedded() }).unwrap_err();
+        let error = Catalog::read(&Sources {
+            spelling: "replace = 3",
+            ..Sources::embedded()
+        })
+        .unwrap_err();
         assert!(error.to_string().contains("spelling.toml"));
     }
 
     #[test]
     fn a_form_without_words_is_refused() {
         let concepts = vec![("x.toml", "negatable = true\n[concepts]\nslow = \"..慢\"\n")];
-        let error = Catalog::read(&Sources { concepts, ..Sources::embedded() }).unwrap_err();
+        let error = Catalog::read(&Sources {
+            concepts,
+            ..Sources::embedded()
+        })
+        .unwrap_err();
         assert!(matches!(error, CatalogError::EmptyForm { .. }));
     }
 }

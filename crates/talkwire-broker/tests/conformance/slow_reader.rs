@@ -1,14 +1,9 @@
 //! A client that does not read must not cost much, nor cost others anything.
 
-use crate::client::{WAYS, Way};
+use crate::client::WAYS;
 use crate::house::House;
-use crate::packets::{Connect, Message};
+use crate::packets::Message;
 use std::time::{Duration, Instant};
-
-const V5: Way = Way {
-    version: 5,
-    web_socket: false,
-};
 
 #[tokio::test]
 async fn others_are_served_while_one_does_not_read_and_it_is_given_up_in_the_end() {
@@ -39,42 +34,6 @@ async fn others_are_served_while_one_does_not_read_and_it_is_given_up_in_the_end
         sender.leaves().await;
         drop(slow);
     }
-}
-
-#[tokio::test]
-async fn what_a_slow_reader_does_not_take_is_bounded() {
-    let house = House::with(|limits| {
-        limits.max_lane = 16;
-        limits.max_queued_per_session = 32;
-        limits.max_queued_bytes = 4 * 1024 * 1024;
-        limits.stall_timeout = Duration::from_secs(60);
-    })
-    .await;
-    let connect = Connect::new("slow").resuming();
-    let (mut slow, _) = house.connects(V5, &connect).await;
-    slow.subscribes("flood", 1).await;
-    // 400 messages of 100 KiB, each in memory of its own: 40 MB if they were kept.
-    let before = resident_bytes();
-    for n in 0..400 {
-        let text = format!("{n}:{}", "x".repeat(100 * 1024));
-        house.says("flood", &text, 1).await;
-    }
-    let grown = resident_bytes().saturating_sub(before);
-    assert!(grown < 24 * 1024 * 1024, "grown by {grown} bytes");
-    // It still gets the newest when it reads again.
-    let mut last = String::new();
-    while !last.starts_with("399:") {
-        last = slow.hears().await.1;
-    }
-}
-
-fn resident_bytes() -> usize {
-    let status = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    let pages: Option<usize> = status
-        .split(' ')
-        .nth(1)
-        .and_then(|pages| pages.parse().ok());
-    pages.unwrap_or(0) * 4096
 }
 
 #[tokio::test]

@@ -69,6 +69,7 @@ impl Core {
             }
             DeviceBody::Topology(part, _) => self.keep_event(now_ms, &key, &envelope, format!("topology.{part}"), Severity::Info, envelope.raw.clone()),
             DeviceBody::Diagnostics(test) => self.keep_event(now_ms, &key, &envelope, format!("diagnostics.{test}"), Severity::Info, envelope.raw.clone()),
+            DeviceBody::Newer(tail) => self.keep_event(now_ms, &key, &envelope, format!("message.newer.{}", tail.to_string().replace('/', ".")), Severity::Warning, envelope.raw.clone()),
             DeviceBody::Capability(update) => {
                 self.take_capabilities(&key, &update);
                 self.save_device(now_ms, &key);
@@ -128,12 +129,17 @@ impl Core {
             device.name = name;
         }
         device.model = attr.model.map(|model| chatroom::shown_name(&model)).or(device.model.take());
-        device.features = attr.features;
+        if !attr.features.is_empty() {
+            device.features = attr.features;
+        }
         device.envelope = CommandEnvelope::from_word(attr.command_envelope.as_deref());
         if let Some(tools) = attr.tools {
             device.tools = tools;
         }
-        device.attr = raw;
+        // An `attr` that only carries a capability update says nothing of who the device is.
+        if attr.update.is_none() || raw.get("device_type").is_some() || device.attr.is_null() {
+            device.attr = raw;
+        }
         if let Some(update) = attr.update {
             self.take_capabilities(key, &update);
         }

@@ -343,23 +343,8 @@ impl Core {
         let (Some(message_id), Some(room)) = (session.message_id.clone(), session.room.clone()) else { return };
         let parts = self.session_parts(session);
         let text = if session.closing.is_empty() { session.opening.clone() } else { format!("{}\n\n{}", session.opening, session.closing) };
-        let request = session.request_message_id.clone();
-        let known = self.replies.get(&message_id).cloned().or_else(|| {
-            // After a restart the message is rebuilt from the session; its place is kept by the store, which never lowers a seq.
-            Some(ChatMessage {
-                id: message_id.clone(),
-                in_reply_to: request,
-                session_id: room.clone(),
-                role: Role::Assistant,
-                username: ASSISTANT.into(),
-                text: String::new(),
-                parts: Vec::new(),
-                ts: now_ms,
-                seq: 0,
-                rev: 1 << 20,
-                change: 0,
-            })
-        });
+        // A message that is not in memory belongs to a session that ended long ago: its form stays.
+        let known = self.replies.get(&message_id).cloned();
         let Some(mut message) = known.filter(|message| message.parts != parts || message.text != text) else { return };
         let Some(room) = self.rooms.get_mut(&room) else { return };
         room.last_change += 1;

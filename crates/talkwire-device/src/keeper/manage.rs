@@ -115,6 +115,9 @@ impl Keeper {
         if let Some(first) = set.operations.first() {
             status["previous_hash"] = json!(section_hash(&first.previous));
         }
+        if let Some(reason) = set.reason {
+            status["reason"] = json!(reason);
+        }
         if let Some(hash) = &set.restored_hash {
             status["restored_hash"] = json!(hash);
         }

@@ -39,6 +39,9 @@ impl Keeper {
     /// Does what is due. Returns whether anything was.
     pub(crate) async fn tick(&mut self) -> bool {
         let mut did = false;
+        if let Err(error) = self.journal.settle().await {
+            tracing::warn!(%error, "the journal is behind");
+        }
         while let Some(reason) = self.guard.due(self.clock.now()) {
             self.guard.undo(self.clock.now(), reason);
             let done = self.undo_now().await;

@@ -3,11 +3,10 @@
 
 use serde_json::{Map, Value, json};
 use std::collections::VecDeque;
-use std::net::TcpListener;
-use std::process::{Child, Command};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use talkwire_broker::{BrokerConfig, Limits, Listener, OpenGate};
 use talkwire_device::{Act, Applied, Args, Backoff, Broker, Device, DeviceConfig, ToolError};
 use talkwire_link::{Events, Link, LinkConfig, LinkEvent, Qos};
 
@@ -15,49 +14,32 @@ pub const KEY: &str = "acme/home/aabbccddeeff";
 
 pub struct Exchange {
     pub port: u16,
-    dir: tempfile::TempDir,
-    child: Option<Child>,
+    limits: Limits,
+    broker: Option<talkwire_broker::Broker>,
 }
 
 impl Exchange {
-    /// `None`, loudly, when there is no Mosquitto.
-    pub async fn start() -> Option<Self> {
-        let port = TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("an address").port();
-        let mut exchange = Self { port, dir: tempfile::tempdir().expect("a folder"), child: None };
-        exchange.run().await.then_some(exchange)
+    pub async fn start() -> Self {
+        Self::start_with(Limits::default()).await
     }
 
-    pub async fn run(&mut self) -> bool {
-        let config = self.dir.path().join("mosquitto.conf");
-        std::fs::write(&config, format!("listener {} 127.0.0.1\nallow_anonymous true\n", self.port)).expect("a config");
-        let spawned = ["mosquitto", "/usr/sbin/mosquitto"].iter().find_map(|name| {
-            let mut command = Command::new(name);
-            command.arg("-c").arg(&config).stderr(std::process::Stdio::null()).stdout(std::process::Stdio::null());
-            command.spawn().ok()
-        });
-        let Some(child) = spawned else {
-            eprintln!("SKIPPED: mosquitto is not installed; the device was not tested against a broker");
-            return false;
-        };
-        self.child = Some(child);
-        for _ in 0..200 {
-            if tokio::net::TcpStream::connect(("127.0.0.1", self.port)).await.is_ok() {
-                return true;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        panic!("mosquitto did not start");
+    pub async fn start_with(limits: Limits) -> Self {
+        let mut exchange = Self { port: 0, limits, broker: None };
+        exchange.run().await;
+        exchange
     }
 
-    pub async fn kill(&mut self) {
-        self.stop();
+    /// Starts the broker, again on the same port when it ran before.
+    pub async fn run(&mut self) {
+        let listeners = vec![Listener::tcp(([127, 0, 0, 1], self.port).into())];
+        let config = BrokerConfig { listeners, limits: self.limits.clone() };
+        let broker = talkwire_broker::Broker::start(config, Arc::new(OpenGate)).await.expect("a broker");
+        self.port = broker.addresses()[0].addr.port();
+        self.broker = Some(broker);
     }
 
-    fn stop(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            child.kill().expect("killed");
-            child.wait().expect("ended");
-        }
+    pub async fn stop(&mut self) {
+        self.broker.take().expect("running").stop().await;
     }
 
     pub fn device(&self, data: &std::path::Path) -> DeviceConfig {
@@ -73,12 +55,6 @@ impl Exchange {
         let mut controller = Controller { link, events, key: key.into(), heard: VecDeque::new() };
         controller.up().await;
         controller
-    }
-}
-
-impl Drop for Exchange {
-    fn drop(&mut self) {
-        self.stop();
     }
 }
 
@@ -157,7 +133,7 @@ impl Controller {
     }
 
     pub async fn answer(&mut self, id: &str) -> Value {
-        self.hear("cmd/res", |answer| answer["id"] == id && !answer["status"].is_null()).await
+        self.hear("cmd/res", |answer| answer["id"] == id && answer["status"] != "running").await
     }
 }
 

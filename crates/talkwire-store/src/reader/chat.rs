@@ -70,9 +70,9 @@ impl Reader {
     pub fn chat_counts(&self) -> Result<ChatCounts, StoreError> {
         let sql = "SELECT sum(role NOT IN ('assistant', 'system')), sum(role IN ('assistant', 'system')), max(ts_ms) FROM message";
         self.read(|db| {
-            let row = db.prepare_cached(sql).and_then(|mut counts| {
-                counts.query_row([], |row| Ok((row.get::<_, Option<i64>>(0)?, row.get::<_, Option<i64>>(1)?, row.get(2)?))).optional()
-            });
+            let row = db
+                .prepare_cached(sql)
+                .and_then(|mut counts| counts.query_row([], |row| Ok((row.get::<_, Option<i64>>(0)?, row.get::<_, Option<i64>>(1)?, row.get(2)?))).optional());
             let (received, sent, last_ms) = row.doing(|| "counting messages")?.unwrap_or_default();
             Ok(ChatCounts { received: unsigned(received.unwrap_or(0)), sent: unsigned(sent.unwrap_or(0)), last_ms })
         })

@@ -44,8 +44,7 @@ pub struct Fold {
     pub unit: Option<String>,
 }
 
-const EVENT: &str =
-    "SELECT e.id, k.tenant, k.site, k.device_id, e.event_type, e.severity, e.data, e.ts_ms, e.received_ms, e.flagged FROM event e JOIN device_key k ON k.id = e.device";
+const EVENT: &str = "SELECT e.id, k.tenant, k.site, k.device_id, e.event_type, e.severity, e.data, e.ts_ms, e.received_ms, e.flagged FROM event e JOIN device_key k ON k.id = e.device";
 
 impl Reader {
     /// Events of a device, newest arrival first.
@@ -92,7 +91,15 @@ impl Reader {
     }
 
     /// What is left of samples that were cut, newest first, with `from_ms <= start_ms <= to_ms`.
-    pub fn telemetry_folded(&self, device: &DeviceKey, metric: &str, width: FoldWidth, from_ms: i64, to_ms: i64, limit: usize) -> Result<Vec<Fold>, StoreError> {
+    pub fn telemetry_folded(
+        &self,
+        device: &DeviceKey,
+        metric: &str,
+        width: FoldWidth,
+        from_ms: i64,
+        to_ms: i64,
+        limit: usize,
+    ) -> Result<Vec<Fold>, StoreError> {
         let limit = bounded(limit);
         self.read(|db| {
             let mut found = Vec::new();
@@ -118,7 +125,8 @@ fn event_rows(db: &Connection, sql: &str, values: impl Params) -> Result<Vec<(St
 }
 
 fn event_row(row: &Row<'_>) -> Result<(String, EventRow), StoreError> {
-    let text = |at: usize| row.get_ref(at).doing(|| "listing events").and_then(|cell| cell.as_str().map_err(|source| StoreError::unreadable("an event", source)));
+    let text =
+        |at: usize| row.get_ref(at).doing(|| "listing events").and_then(|cell| cell.as_str().map_err(|source| StoreError::unreadable("an event", source)));
     let number = |at: usize| row.get::<_, i64>(at).doing(|| "listing events");
     let id = number(0)?;
     let event = EventRow {
@@ -174,7 +182,14 @@ impl Place {
 
 #[expect(clippy::too_many_arguments, reason = "one query, each of its values once")]
 fn samples(
-    db: &Connection, device: &DeviceKey, metric: &str, series: i64, unit: &str, (from_ms, to_ms): (i64, i64), limit: usize, after: Option<Place>,
+    db: &Connection,
+    device: &DeviceKey,
+    metric: &str,
+    series: i64,
+    unit: &str,
+    (from_ms, to_ms): (i64, i64),
+    limit: usize,
+    after: Option<Place>,
 ) -> Result<Vec<(Place, Sample)>, StoreError> {
     let doing = || format!("reading telemetry {metric} of {device}");
     let (ts_ms, n) = after.map_or((i64::MAX, i64::MAX), |place| place.bound(series));
@@ -201,7 +216,8 @@ fn samples(
 }
 
 fn folds(db: &Connection, series: i64, unit: &str, width: FoldWidth, (from_ms, to_ms): (i64, i64), limit: usize) -> rusqlite::Result<Vec<Fold>> {
-    let sql = "SELECT start_ms, min, max, sum, count FROM fold WHERE series = ?1 AND width_ms = ?2 AND start_ms BETWEEN ?3 AND ?4 ORDER BY start_ms DESC LIMIT ?5";
+    let sql =
+        "SELECT start_ms, min, max, sum, count FROM fold WHERE series = ?1 AND width_ms = ?2 AND start_ms BETWEEN ?3 AND ?4 ORDER BY start_ms DESC LIMIT ?5";
     let fold = |row: &Row<'_>| {
         let count: i64 = row.get(4)?;
         let unit = (!unit.is_empty()).then(|| unit.to_owned());

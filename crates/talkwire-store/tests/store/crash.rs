@@ -38,7 +38,7 @@ fn acknowledged_batches_survive_kill_9() {
         commit_for_ever(Path::new(&dir));
     }
     let dir = tempfile::tempdir().unwrap();
-    let mut acknowledged = -1;
+    let (mut acknowledged, mut stored) = (-1, 0);
     for trial in 0..TRIALS {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "crash::acknowledged_batches_survive_kill_9", "--nocapture", "--test-threads=1"])
@@ -46,27 +46,26 @@ fn acknowledged_batches_survive_kill_9() {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let told = BufReader::new(child.stdout.take().unwrap());
-        let reading = std::thread::spawn(move || {
-            told.lines().map_while(Result::ok).filter_map(|line| line.rsplit_once("acknowledged ").and_then(|(_, n)| n.parse::<i64>().ok())).last()
-        });
-        // An instant that differs from trial to trial; nothing depends on how far the child came.
-        std::thread::sleep(Duration::from_millis(60 + u64::from(trial) * 37 % 200));
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let mut told = lines.filter_map(|line| line.rsplit_once("acknowledged ").and_then(|(_, n)| n.parse::<i64>().ok()));
+        let first = told.next().expect("the child ended without an acknowledgement");
+        // From its first acknowledgement on, an instant that differs from trial to trial; nothing depends on how far the child came.
+        std::thread::sleep(Duration::from_millis(u64::from(trial) * 37 % 160));
         child.kill().unwrap();
         child.wait().unwrap();
-        acknowledged = reading.join().unwrap().unwrap_or(acknowledged);
+        acknowledged = told.last().unwrap_or(first);
 
         let store = Sqlite::open(dir.path(), Options::default()).unwrap();
         assert_eq!(store.check().unwrap(), [""; 0], "trial {trial}");
         let reader = Reader::open(dir.path()).unwrap();
-        let stored = reader.settings().unwrap().len() as i64;
+        let before = std::mem::replace(&mut stored, reader.settings().unwrap().len() as i64);
         assert!(stored > acknowledged, "trial {trial}: {acknowledged} was acknowledged, {stored} are stored");
         // At most the batch that was under way is there without having been told of, and it is there as a whole.
-        assert!(stored <= acknowledged + 2, "trial {trial}: {acknowledged} was acknowledged, {stored} are stored");
-        for n in [0, acknowledged.max(0), stored - 1] {
+        assert!((before..=acknowledged + 2).contains(&stored), "trial {trial}: {acknowledged} was acknowledged, {stored} are stored");
+        for n in [0, acknowledged, stored - 1] {
             let found = reader.telemetry(&made::key("router-1"), "cpu_usage", n, n, 100, None).unwrap().items.len();
-            assert_eq!(found, if stored > 0 { ROWS } else { 0 }, "trial {trial}, batch {n}");
+            assert_eq!(found, ROWS, "trial {trial}, batch {n}");
         }
     }
-    assert!(acknowledged > i64::from(TRIALS), "the child hardly wrote: {acknowledged}");
+    println!("{TRIALS} kills, {} batches acknowledged, 0 lost: fewer than {:.0} % of kills lose one (at 95 %)", acknowledged + 1, 300.0 / f64::from(TRIALS));
 }

@@ -52,6 +52,12 @@ fn a_full_volume_is_refused_whole_and_recovers_when_space_is_freed() {
     // Still full: refused again, and everything earlier can be read.
     assert!(store.commit(&rows(stored)).is_err());
     assert_eq!(store.reader().settings().unwrap().len(), 20 * stored as usize);
+    // What else would need space says the same, and leaves no half file.
+    let copy = volume.path().join("copy.db");
+    assert!(matches!(store.backup(&copy), Err(StoreError::DiskFull { .. })));
+    assert!(!copy.exists() && !volume.path().join("copy.db.part").exists());
+    let second = Sqlite::open(&volume.path().join("second"), Options::default()).err().unwrap();
+    assert!(matches!(second, StoreError::DiskFull { .. }), "{second:?}");
 
     fs::remove_file(&ballast).unwrap();
     store.commit(&rows(stored)).unwrap();

@@ -12,9 +12,7 @@ use talkwire_core::session::SessionStatus;
 use talkwire_store::{MessageWindow, Page, Sqlite, Store, StoreError};
 
 /// Walks a list to its end and adds two newer rows after each page: the walk must show the 25 that were there, newest first.
-fn walk<T>(
-    store: &mut Sqlite, row: impl Fn(i64) -> Save, list: impl Fn(&Sqlite, Option<&str>) -> Result<Page<T>, StoreError>, number: impl Fn(&T) -> i64,
-) {
+fn walk<T>(store: &mut Sqlite, row: impl Fn(i64) -> Save, list: impl Fn(&Sqlite, Option<&str>) -> Result<Page<T>, StoreError>, number: impl Fn(&T) -> i64) {
     store.commit(&(0..25).map(&row).collect::<Vec<_>>()).unwrap();
     let (mut seen, mut after, mut newest) = (Vec::new(), None::<String>, 25);
     loop {
@@ -70,7 +68,9 @@ fn change_sets_of_a_status() {
 fn events_of_a_device_and_of_all() {
     for all in [false, true] {
         let (_dir, mut store) = made::store();
-        let list = |store: &Sqlite, after: Option<&str>| if all { store.reader().events_recent(4, after) } else { store.reader().events(&made::key("ap-1"), 4, after) };
+        let list = |store: &Sqlite, after: Option<&str>| {
+            if all { store.reader().events_recent(4, after) } else { store.reader().events(&made::key("ap-1"), 4, after) }
+        };
         walk(&mut store, |at| Save::Event(made::event("ap-1", "client.roamed", at)), list, |event| event.received_ms);
     }
 }

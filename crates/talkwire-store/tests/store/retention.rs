@@ -53,10 +53,10 @@ fn old_samples_become_minutes_and_hours_that_say_the_same() {
     let sum: i64 = (120..180).sum();
     assert_eq!(*third, Fold { start_ms: old + 2 * MINUTE, min: 120.0, max: 179.0, sum: sum as f64, count: 60, unit: Some("%".into()) });
     let hours = folds(&store, "cpu", FoldWidth::Hour);
-    assert_eq!(hours.iter().map(|hour| (hour.start_ms, hour.min, hour.max, hour.count)).collect::<Vec<_>>(), [
-        (old + HOUR, 3_600.0, 7_199.0, 3_600),
-        (old, 0.0, 3_599.0, 3_600)
-    ]);
+    assert_eq!(
+        hours.iter().map(|hour| (hour.start_ms, hour.min, hour.max, hour.count)).collect::<Vec<_>>(),
+        [(old + HOUR, 3_600.0, 7_199.0, 3_600), (old, 0.0, 3_599.0, 3_600)]
+    );
     // A sample that comes late joins its minute.
     store.commit(&[Save::Sample(made::sample("ap-1", "cpu", old + 2 * MINUTE, 1_000.0))]).unwrap();
     prune(&mut store, NOW);

@@ -140,7 +140,8 @@ fn session() -> impl Strategy<Value = Session> {
         error: None,
         command_id: None,
     });
-    let evidence = (text(), value()).prop_map(|(name, value)| EvidenceView { name, text: "busy".into(), value, trace_id: "t".into(), device_id: "ap-1".into() });
+    let evidence =
+        (text(), value()).prop_map(|(name, value)| EvidenceView { name, text: "busy".into(), value, trace_id: "t".into(), device_id: "ap-1".into() });
     let verdict = (figure(), vec(evidence, 0..3)).prop_map(|(confidence, evidence)| Verdict {
         kind: VerdictKind::Fault,
         cause: Some("wifi_cochannel_busy".into()),
@@ -159,13 +160,15 @@ fn session() -> impl Strategy<Value = Session> {
 }
 
 fn changeset() -> impl Strategy<Value = Changeset> {
-    let measured = || (figure(), vec(figure(), 0..4)).prop_map(|(value, samples)| Measurement {
-        metric: "cspd.dn".into(),
-        value,
-        unit: "Mbps".into(),
-        samples,
-        trace_ids: Vec::new(),
-    });
+    let measured = || {
+        (figure(), vec(figure(), 0..4)).prop_map(|(value, samples)| Measurement {
+            metric: "cspd.dn".into(),
+            value,
+            unit: "Mbps".into(),
+            samples,
+            trace_ids: Vec::new(),
+        })
+    };
     (text(), text(), option::of(measured()), option::of(measured()), option::of(any::<i64>())).prop_map(|(id, reason, before, after, deadline_ms)| Changeset {
         reason,
         before,

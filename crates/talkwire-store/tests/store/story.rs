@@ -134,7 +134,13 @@ fn a_message_id_used_again_does_not_overwrite_what_somebody_said() {
 fn unreadable_messages_of_a_kind_are_counted_together() {
     let (_dir, mut store) = made::store();
     let long = vec![b'x'; 9_000];
-    store.commit(&[made::quarantine("rtk/a", "not JSON", b"old", 1), made::quarantine("rtk/a", "not JSON", &long, 5), made::quarantine("rtk/a", "too deep", b"[[[", 3)]).unwrap();
+    store
+        .commit(&[
+            made::quarantine("rtk/a", "not JSON", b"old", 1),
+            made::quarantine("rtk/a", "not JSON", &long, 5),
+            made::quarantine("rtk/a", "too deep", b"[[[", 3),
+        ])
+        .unwrap();
     let found = store.reader().quarantine(10).unwrap();
     let short: Vec<_> = found.iter().map(|row| (row.reason.as_str(), row.payload.len(), row.count, row.first_ms, row.last_ms)).collect();
     assert_eq!(short, [("not JSON", 4_096, 2, 1, 5), ("too deep", 3, 1, 3, 3)]);
@@ -161,7 +167,8 @@ fn names_that_look_like_sql_are_only_names() {
     odd.unit = Some("'); DELETE FROM sample; --".into());
     let mut said = made::message(name, 1, 1, name);
     said.id = name.into();
-    let batch = [Save::Sample(odd.clone()), Save::Message(said.clone().into()), made::setting(name, json!(name)), made::quarantine(name, name, name.as_bytes(), 1)];
+    let batch =
+        [Save::Sample(odd.clone()), Save::Message(said.clone().into()), made::setting(name, json!(name)), made::quarantine(name, name, name.as_bytes(), 1)];
     store.commit(&batch).unwrap();
     store.commit(&[Save::Command(made::command(name, "router-1", Status::Sent, 1).into())]).unwrap();
     let reader = store.reader();
@@ -232,4 +239,32 @@ fn a_restart_takes_up_what_has_not_ended_with_deadlines_intact() {
     let reader = Reader::open(dir.path()).unwrap();
     assert_eq!(reader.audit_heads("home").unwrap(), [head]);
     assert_eq!(reader.tenants().unwrap(), ["home"]);
+}
+
+#[test]
+fn readers_in_many_threads_see_whole_batches_while_the_writer_goes_on() {
+    let (_dir, mut store) = made::store();
+    let pair = |at: i64| ["one", "two"].map(|name| made::setting(name, json!(at)));
+    store.commit(&pair(0)).unwrap();
+    let reading: Vec<_> = (0..6)
+        .map(|_| {
+            let reader = store.reader();
+            std::thread::spawn(move || {
+                let mut last = 0;
+                while last < 200 {
+                    let found = reader.settings().unwrap();
+                    assert_eq!(found[0].1, found[1].1, "half a batch");
+                    let now = found[0].1.as_i64().unwrap();
+                    assert!(now >= last, "time went back");
+                    last = now;
+                }
+            })
+        })
+        .collect();
+    for at in 1..=200 {
+        store.commit(&pair(at)).unwrap();
+    }
+    for thread in reading {
+        thread.join().unwrap();
+    }
 }

@@ -13,7 +13,7 @@ use talkwire_core::audit::{GENESIS, verify};
 
 pub async fn tools(State(house): State<Shared>, _who: Who) -> Answer {
     let value = house.hub.read(|core| {
-        let items: Vec<_> = core.catalogue().tools().map(|tool| {
+        let items = core.catalogue().tools().map(|tool| {
             json!({
                 "op": tool.op, "class": tool.class, "permission": tool.permission, "risk": tool.risk, "title": tool.title, "impact": tool.impact,
                 "typical_ms": tool.typical_ms, "timeout_ms": tool.timeout_ms, "resource": tool.resource, "alternatives": tool.alternatives,

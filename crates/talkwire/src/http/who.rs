@@ -37,10 +37,7 @@ fn cookie(headers: &HeaderMap) -> Option<&str> {
 
 /// Refuses pages and names from elsewhere: foreign `Origin`, rebound `Host`. Adds the headers that every answer has.
 pub async fn only_from_here(request: Request, next: Next) -> Response {
-    let text = |name| request.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
-    let host_fits = text(header::HOST).is_none_or(is_local_host);
-    let origin_fits = text(header::ORIGIN).is_none_or(is_local_origin);
-    if !host_fits || !origin_fits {
+    if !is_from_here(request.headers()) {
         return Problem::from(Refusal::new(Code::Forbidden, "this server answers requests from this machine only; open http://127.0.0.1 or http://localhost")).into_response();
     }
     let mut response = next.run(request).await;
@@ -50,6 +47,11 @@ pub async fn only_from_here(request: Request, next: Next) -> Response {
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     response
+}
+
+fn is_from_here(headers: &HeaderMap) -> bool {
+    let text = |name: header::HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    text(header::HOST).is_none_or(is_local_host) && text(header::ORIGIN).is_none_or(is_local_origin)
 }
 
 /// `POST /api/v1/session/local`: the console of this machine becomes the owner.
