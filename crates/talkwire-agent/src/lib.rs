@@ -3,6 +3,7 @@
 pub mod cause;
 pub mod evidence;
 pub mod flow;
+pub mod intent;
 pub mod mind;
 pub mod wording;
 

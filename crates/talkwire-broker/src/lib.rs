@@ -1,1 +1,26 @@
-//! The exchange: the embedded MQTT broker behind a seam of ours.
+//! The exchange: an embedded MQTT broker that asks a [`Gate`] about every connection and every message.
+//!
+//! A publish is acknowledged only after [`Gate::publish`] resolved, so the house decides what "acknowledged" means.
+//! The engine underneath is a detail of this crate; no type of it appears here.
+
+mod admission;
+mod broker;
+mod checkpoint;
+mod config;
+mod connection;
+mod engine;
+mod error;
+mod gate;
+mod listener;
+mod packet;
+mod rumqttd_toml;
+mod wire;
+
+pub use broker::{Address, Broker, BrokerHandle};
+pub use config::{BrokerConfig, Limits, Listener, ListenerKind};
+pub use error::BrokerError;
+pub use gate::{
+    BoxFuture, ConnectRefusal, ConnectRequest, ConnectVerdict, DisconnectCause, Gate, OpenGate,
+    ProtocolVersion, Publish, PublishRefusal, PublishVerdict, Will,
+};
+pub use rumqttd_toml::{RumqttdToml, RumqttdTomlError};

@@ -7,6 +7,12 @@
 //!    └─ no → rejected
 //! ```
 
+mod machine;
+mod view;
+
+pub use machine::{Order, Report, World, next_deadline, report};
+pub use view::{measured, view};
+
 use crate::catalogue::Risk;
 use crate::ids::{canonical_json, sha256_hex};
 use crate::language::Language;
@@ -94,6 +100,8 @@ pub enum OperationState {
     Restored,
     /// Was never applied.
     NotApplied,
+    /// After a commit: the arguments that put everything back are applied and wait to be kept.
+    Undoing,
     /// The device could not restore.
     RestoreFailed,
 }
@@ -144,6 +152,9 @@ pub struct Operation {
     /// What went wrong.
     #[serde(default)]
     pub error: Option<String>,
+    /// The command that applied it.
+    #[serde(default)]
+    pub command_id: Option<String>,
 }
 
 /// What a measurement must do for the change to be kept.
@@ -277,6 +288,12 @@ pub struct Changeset {
     /// Whether a receipt was issued.
     #[serde(default)]
     pub has_receipt: bool,
+    /// How often restoring was tried without success.
+    #[serde(default)]
+    pub restore_tries: u32,
+    /// When something is tried again, in Unix milliseconds.
+    #[serde(default)]
+    pub retry_ms: Option<i64>,
 }
 
 impl Changeset {

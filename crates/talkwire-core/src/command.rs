@@ -5,6 +5,10 @@
 //!                                                        timed_out → completed_late | failed_late
 //! ```
 
+mod life;
+
+pub use life::{Change, Life};
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use talkwire_proto::DeviceKey;

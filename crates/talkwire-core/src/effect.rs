@@ -151,6 +151,23 @@ pub enum Notice {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RequestId(pub u64);
 
+/// Messages of a room that a client asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct History {
+    /// Where the answer goes.
+    pub topic: String,
+    /// From the request.
+    pub request_id: Option<String>,
+    /// The room.
+    pub session: talkwire_proto::chat::SessionView,
+    /// Messages with a higher `change`.
+    pub after: Option<u64>,
+    /// Messages with a lower `seq`.
+    pub before: Option<u64>,
+    /// At most so many.
+    pub limit: u32,
+}
+
 /// What is to be done, in the order given within each kind.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
@@ -162,6 +179,8 @@ pub enum Effect {
     Notify(Notice),
     /// Answer a door's request after the commit.
     Reply(RequestId, Result<Value, Refusal>),
+    /// Read messages of a room from the store and publish them as a `SessionAnswer`.
+    History(History),
     /// Ask the mind how a sentence is meant, and hand in [`crate::Input::Understood`].
     Understand {
         /// The message that is waiting.

@@ -1,10 +1,14 @@
-//! `chat/…`, `system/…`, `connection/…`: the web chat (`spec/mqtt-websocket.md`, payloads of `PROTOCOL.md` §7).
+//! `chat/…`: the web chat (`spec/mqtt-websocket.md`, payloads of `PROTOCOL.md` §7).
 
-use crate::envelope::{BadEnvelope, parse_object};
+use crate::envelope::{BadEnvelope, parse_object, read_time};
 use crate::fields::Fields;
+use crate::limits;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
+
+pub use crate::piece::{Chunk, Piece, PiecesWanted};
+pub use crate::system::{ConnectionState, Parameter, SystemAnswer, SystemSend, SystemStatus};
 
 /// `chat/send`: a message, or a piece of one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -28,17 +32,6 @@ pub struct ChatSend {
     /// Which piece it is, when the message was split.
     #[serde(default)]
     pub chunk: Option<Chunk>,
-}
-
-/// A piece of a message that was too large for one publish.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Chunk {
-    /// From 0.
-    pub index: u32,
-    /// How many there are.
-    pub count: u32,
-    /// SHA-256 of the whole text, as lower-case hex.
-    pub sha256: String,
 }
 
 fn main_session() -> String {
@@ -364,35 +357,6 @@ pub struct SessionAnswer {
     pub more: bool,
 }
 
-/// `system/send`: a parameter is set, or asked for when `value` is missing.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct SystemSend {
-    /// Comes back in the answer.
-    #[serde(default)]
-    pub request_id: Option<String>,
-    /// The parameter, for example `language`; missing: all.
-    #[serde(default)]
-    pub name: Option<String>,
-    /// Its new value.
-    #[serde(default)]
-    pub value: Option<Value>,
-}
-
-/// `connection/…`: a true state, retained.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct ConnectionState {
-    /// `connected`, `degraded` or `disconnected`.
-    pub status: String,
-    /// More, in words.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub detail: Option<String>,
-    /// Unix milliseconds since when.
-    pub since: i64,
-    /// How many clients, devices or the like stand behind it.
-    #[serde(default)]
-    pub count: u64,
-}
-
 /// A message of a client on one of the web chat's topics.
 #[derive(Debug, Clone, PartialEq)]
 pub enum WebInput {
@@ -409,39 +373,53 @@ pub enum WebInput {
 }
 
 impl ChatSend {
-    /// Reads a message; names the field that is wrong.
+    /// Reads a message; names the field that is wrong. Without an `id` a resend cannot be recognised, so the id is then empty.
     pub fn decode(bytes: &[u8], max_bytes: usize) -> Result<Self, BadEnvelope> {
         let object = parse_object(bytes, max_bytes)?;
         let fields = Fields(&object);
-        let chunk = fields.object(&["chunk"])?.map(|inner| {
-            let fields = Fields(inner);
-            let part = |name: &'static str| {
-                fields.count(&[name])?.and_then(|n| u32::try_from(n).ok()).ok_or_else(|| BadEnvelope::Schema(format!("field `chunk.{name}` is missing")))
-            };
-            let (index, count) = (part("index")?, part("count")?);
-            if count == 0 || count > 1024 || index >= count {
-                return Err(BadEnvelope::Schema("`chunk.index` must be below `chunk.count`, and that at most 1024".into()));
-            }
-            Ok(Chunk { index, count, sha256: fields.text(&["sha256"])?.unwrap_or_default() })
-        });
-        let id = fields.text(&["id", "message_id"])?.unwrap_or_default();
-        if id.len() > 64 {
-            return Err(BadEnvelope::Schema("field `id` must have at most 64 characters".into()));
-        }
         Ok(Self {
-            id,
-            session_id: fields.text(&["session_id"])?.filter(|text| !text.is_empty()).unwrap_or_else(main_session),
-            text: fields.text(&["text", "message", "content"])?.ok_or_else(|| BadEnvelope::Schema("field `text` is missing".into()))?,
-            ts: fields.number(&["ts"])?.map(|n| n as i64),
-            client_id: fields.text(&["client_id"])?,
-            reply_to: fields.text(&["reply_to", "in_reply_to"])?,
-            chunk: chunk.transpose()?,
+            id: fields.name(&["id", "message_id"], limits::MESSAGE_ID_BYTES)?.unwrap_or_default(),
+            session_id: session_id(fields)?.unwrap_or_else(main_session),
+            text: fields.text(&["text", "message", "content"])?.ok_or_else(|| BadEnvelope::Missing("text".into()))?,
+            ts: read_time(fields)?,
+            client_id: client_id(fields)?,
+            reply_to: fields.name(&["reply_to", "in_reply_to"], limits::ID_BYTES)?,
+            chunk: fields.object(&["chunk"])?.map(Chunk::read).transpose()?,
         })
     }
 }
 
-/// Reads a JSON object into one of the request types above.
-pub fn decode_ask<T: serde::de::DeserializeOwned>(bytes: &[u8], max_bytes: usize) -> Result<T, BadEnvelope> {
-    let object = if bytes.is_empty() { serde_json::Map::new() } else { parse_object(bytes, max_bytes)? };
-    serde_json::from_value(Value::Object(object)).map_err(|error| BadEnvelope::Schema(error.to_string()))
+impl SessionAsk {
+    /// Reads a request; names the field that is wrong. No payload asks for everything.
+    pub fn decode(bytes: &[u8], max_bytes: usize) -> Result<Self, BadEnvelope> {
+        let object = if bytes.is_empty() { Map::new() } else { parse_object(bytes, max_bytes)? };
+        let fields = Fields(&object);
+        Ok(Self {
+            request_id: fields.name(&["request_id", "id"], limits::ID_BYTES)?,
+            client_id: client_id(fields)?,
+            session_id: session_id(fields)?,
+            name: fields.label(&["name", "title"])?,
+            after: fields.count(&["after"])?,
+            before: fields.count(&["before"])?,
+            limit: fields.count(&["limit"])?.map(|n| u32::try_from(n.clamp(1, 200)).unwrap_or(200)),
+        })
+    }
 }
+
+fn session_id(fields: Fields<'_>) -> Result<Option<String>, BadEnvelope> {
+    match fields.text(&["session_id"])?.as_deref() {
+        Some("") => Ok(None),
+        _ => fields.name(&["session_id"], limits::ID_BYTES),
+    }
+}
+
+/// What a client calls itself: it must fit into the topic of its private copies.
+pub(crate) fn client_id(fields: Fields<'_>) -> Result<Option<String>, BadEnvelope> {
+    match fields.name(&["client_id"], limits::WORD_CHARS)? {
+        Some(id) if id.contains(['/', '+', '#']) => Err(BadEnvelope::Value("field `client_id` must not contain `/`, `+` or `#`".into())),
+        id => Ok(id),
+    }
+}
+
+#[cfg(test)]
+mod tests;

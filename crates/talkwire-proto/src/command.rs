@@ -1,8 +1,10 @@
 //! `cmd/req`, `cmd/ack`, `cmd/res`: a command, its acknowledgement, its progress and its result (`PROTOCOL.md` §3).
 
+use crate::code::Code;
 use crate::envelope::{BadEnvelope, Envelope, Trace};
-use crate::fields::{Fields, WrongType, type_name};
+use crate::fields::{Fields, WrongType, type_name, unknown_word};
 use crate::limits;
+use crate::text::shown;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -67,16 +69,29 @@ pub struct Request {
 
 impl Request {
     /// Reads a command in any of the known shapes.
+    ///
+    /// # Errors
+    /// Also when the flat fields and those of `payload` do not say the same: two readers would do different things.
     pub fn decode(bytes: &[u8], now_ms: i64) -> Result<Self, BadEnvelope> {
         let object = crate::envelope::parse_object(bytes, limits::MESSAGE_BYTES)?;
         let envelope = Envelope::open(object, "cmd", &["payload"], now_ms)?;
+        if let (Value::Object(outer), true) = (&envelope.raw, envelope.wrapped) {
+            let differs = |name: &str| outer.get(name).is_some_and(|flat| envelope.body.get(name) != Some(flat));
+            if let Some(name) = ["id", "op", "args"].into_iter().find(|name| differs(name)) {
+                return Err(BadEnvelope::Value(format!("field `{name}` and `payload.{name}` differ")));
+            }
+        }
         let fields = envelope.fields();
-        let missing = |name: &str| BadEnvelope::Schema(format!("field `{name}` is missing"));
+        let missing = |name: &str| BadEnvelope::Missing(name.into());
         Ok(Self {
-            id: bounded(fields, "id", 128)?.ok_or_else(|| missing("id"))?,
-            op: bounded(fields, "op", limits::WORD_CHARS)?.ok_or_else(|| missing("op"))?,
+            id: fields.name(&["id"], limits::ID_BYTES)?.ok_or_else(|| missing("id"))?,
+            op: fields.name(&["op"], limits::WORD_CHARS)?.ok_or_else(|| missing("op"))?,
             args: fields.object(&["args"])?.cloned().unwrap_or_default(),
-            timeout_ms: fields.count(&["timeout_ms"])?,
+            timeout_ms: match fields.count(&["timeout_ms"])? {
+                Some(0) => return Err(BadEnvelope::Value("field `timeout_ms` must be more than 0".into())),
+                Some(ms) if ms > limits::TIMEOUT_MS => return Err(BadEnvelope::Value(format!("field `timeout_ms` must be at most {}", limits::TIMEOUT_MS))),
+                timeout => timeout,
+            },
             expect: match fields.text(&["expect"])?.as_deref() {
                 Some("ack") => Expect::Ack,
                 Some("none") => Expect::None,
@@ -127,26 +142,31 @@ pub struct Ack {
 }
 
 impl Ack {
+    /// The schema tag that we send.
+    pub const SCHEMA: &'static str = "cmd.ack/1.0";
+
     pub(crate) fn decode(envelope: &Envelope) -> Result<Self, BadEnvelope> {
         let fields = envelope.fields();
-        let id = bounded(fields, "id", 128)?.ok_or_else(|| BadEnvelope::Schema("field `id` is missing".into()))?;
-        let accepted = match (fields.text(&["status"])?.as_deref(), fields.flag(&["accepted"])?) {
+        let id = fields.name(&["id"], limits::ID_BYTES)?.ok_or_else(|| BadEnvelope::Missing("id".into()))?;
+        let status = fields.text(&["status"])?;
+        let flag = fields.flag(&["accepted"])?;
+        let accepted = match (status.as_deref(), flag) {
+            (Some("received" | "accepted"), flag) => flag != Some(false),
+            (Some("rejected"), _) => false,
             (_, Some(flag)) => flag,
-            (Some("received" | "accepted"), None) => true,
-            (Some("rejected"), None) => false,
-            (other, None) => return Err(BadEnvelope::Schema(format!("field `status` must be received, accepted or rejected, not {other:?}"))),
+            (other, None) => return Err(unknown_word("status", "received, accepted or rejected", other)),
         };
         let reason = match fields.any(&["reason", "error", "err"]) {
             None => None,
-            Some((_, Value::String(text))) => Some(text.clone()),
-            Some((_, other)) => Some(other.to_string()),
+            Some((_, Value::String(text))) => Some(shown(text, limits::REASON_CHARS)),
+            Some((_, other)) => Some(shown(&other.to_string(), limits::REASON_CHARS)),
         };
         Ok(Self { id, accepted, reason })
     }
 
     /// The message for the wire (`spec/rtk-integration-guide.md`, phase 4).
     pub fn encode(&self, ts_ms: i64) -> Value {
-        let mut message = json!({"schema": "cmd.ack/1.0", "ts": ts_ms, "id": self.id, "status": if self.accepted { "received" } else { "rejected" }});
+        let mut message = json!({"schema": Self::SCHEMA, "ts": ts_ms, "id": self.id, "status": if self.accepted { "received" } else { "rejected" }});
         if let Some(reason) = &self.reason {
             message["reason"] = json!(reason);
         }
@@ -201,31 +221,45 @@ pub struct Answer {
     pub recovery_action: Option<Map<String, Value>>,
 }
 
+impl Outcome {
+    /// Reads the words of every dialect. `None`: not an end, or not a word that we know.
+    pub fn parse(word: &str) -> Option<Self> {
+        match word {
+            "completed" | "success" | "ok" => Some(Self::Completed),
+            "partial" => Some(Self::Partial),
+            "failed" | "error" => Some(Self::Failed),
+            "timeout" => Some(Self::Timeout),
+            "cancelled" | "canceled" => Some(Self::Cancelled),
+            _ => None,
+        }
+    }
+}
+
+/// Words in `status` that say that a command still runs.
+const UNDER_WAY: [&str; 8] = ["running", "in_progress", "progress", "executing", "started", "pending", "received", "accepted"];
+
 impl Answer {
+    /// The schema tag of a result that we send.
+    pub const SCHEMA: &'static str = "cmd.result/1.0";
+    /// The schema tag of an error that we send.
+    pub const ERROR_SCHEMA: &'static str = "cmd.error/1.0";
+
     pub(crate) fn decode(envelope: &Envelope) -> Result<Self, BadEnvelope> {
         let fields = envelope.fields();
-        let id = bounded(fields, "id", 128)?.ok_or_else(|| BadEnvelope::Schema("field `id` is missing".into()))?;
-        let (progress_percent, progress_text) = match fields.any(&["progress"]) {
-            None => (None, None),
-            Some((_, Value::Number(number))) => (number.as_f64().map(|n| n.clamp(0.0, 100.0)), None),
-            Some((_, Value::String(text))) => {
-                (text.trim_end_matches('%').parse::<f64>().ok().filter(|n| n.is_finite()).map(|n| n.clamp(0.0, 100.0)), Some(text.clone()))
-            }
-            Some((_, other)) => return Err(WrongType { field: "progress".into(), expected: "a number or a string", found: type_name(other) }.into()),
-        };
-        let outcome = match (fields.text(&["status"])?.as_deref(), fields.flag(&["ok"])?) {
-            (Some("completed" | "success" | "ok"), _) => Some(Outcome::Completed),
-            (Some("partial"), _) => Some(Outcome::Partial),
-            (Some("failed" | "error"), _) => Some(Outcome::Failed),
-            (Some("timeout"), _) => Some(Outcome::Timeout),
-            (Some("cancelled" | "canceled"), _) => Some(Outcome::Cancelled),
-            (Some("running" | "in_progress" | "progress" | "executing"), _) => None,
-            (Some(other), _) => {
-                return Err(BadEnvelope::Schema(format!("field `status` must be completed, failed, partial, timeout or cancelled, not {other:?}")));
+        let id = fields.name(&["id"], limits::ID_BYTES)?.ok_or_else(|| BadEnvelope::Missing("id".into()))?;
+        let (progress_percent, progress_text) = read_progress(fields)?;
+        let error = fields.any(&["error", "err"]).map(|(name, value)| read_error(name, value)).transpose()?;
+        let (status, ok) = (fields.text(&["status"])?, fields.flag(&["ok"])?);
+        let outcome = match (status.as_deref(), ok) {
+            (Some(word), _) if UNDER_WAY.contains(&word) => None,
+            (Some(word), _) => {
+                let known = "completed, failed, partial, timeout, cancelled or error";
+                Some(Outcome::parse(word).ok_or_else(|| unknown_word("status", known, Some(word)))?)
             }
             (None, Some(ok)) => Some(if ok { Outcome::Completed } else { Outcome::Failed }),
+            (None, None) if error.is_some() => Some(Outcome::Failed),
             (None, None) if progress_percent.is_some() || progress_text.is_some() => None,
-            (None, None) => return Err(BadEnvelope::Schema("a result needs `status`, `ok` or `progress`".into())),
+            (None, None) => return Err(BadEnvelope::Value("a result needs `status`, `ok`, `error` or `progress`".into())),
         };
         Ok(Self {
             id,
@@ -233,21 +267,26 @@ impl Answer {
             progress_percent,
             progress_text,
             result: fields.any(&["result"]).map(|(_, value)| value.clone()),
-            error: fields.any(&["error", "err"]).map(|(_, value)| read_error(value)).transpose()?,
+            error,
             recovery_action: fields.object(&["recovery_action"])?.cloned(),
         })
     }
 
     /// The message for the wire: `cmd.result/1.0`, or `cmd.error/1.0` when it failed.
     pub fn encode(&self, ts_ms: i64) -> Value {
-        let schema = if self.error.is_some() { "cmd.error/1.0" } else { "cmd.result/1.0" };
+        let schema = if self.error.is_some() { Self::ERROR_SCHEMA } else { Self::SCHEMA };
         let mut message = json!({"schema": schema, "ts": ts_ms, "id": self.id});
-        if let Some(outcome) = self.outcome {
-            message["status"] = json!(outcome);
+        match self.outcome {
+            Some(outcome) => message["status"] = json!(outcome),
+            None => message["status"] = json!("running"),
         }
         match (self.progress_percent, &self.progress_text) {
-            (Some(percent), _) => message["progress"] = json!(percent),
+            (Some(percent), None) => message["progress"] = json!(percent),
             (None, Some(text)) => message["progress"] = json!(text),
+            (Some(percent), Some(text)) => {
+                message["progress"] = json!(percent);
+                message["progress_text"] = json!(text);
+            }
             (None, None) => {}
         }
         if let Some(result) = &self.result {
@@ -263,31 +302,39 @@ impl Answer {
     }
 }
 
-fn read_error(value: &Value) -> Result<CommandError, BadEnvelope> {
-    match value {
-        Value::String(text) => Ok(CommandError { code: "E_DEVICE".into(), message: text.clone(), details: Map::new() }),
-        Value::Object(object) => {
-            let fields = Fields(object);
-            let code = match fields.any(&["code"]) {
-                Some((_, Value::String(code))) => code.clone(),
-                Some((_, Value::Number(number))) => number.to_string(),
-                _ => "E_DEVICE".into(),
-            };
-            Ok(CommandError {
-                code,
-                message: fields.text(&["message", "msg"])?.unwrap_or_default(),
-                details: fields.object(&["details"])?.cloned().unwrap_or_default(),
-            })
+/// `progress` as a number or as text, and `progress_text` beside a number.
+fn read_progress(fields: Fields<'_>) -> Result<(Option<f64>, Option<String>), BadEnvelope> {
+    let beside = fields.text(&["progress_text"])?.map(|text| shown(&text, limits::REASON_CHARS));
+    let percent = |n: f64| n.is_finite().then(|| n.clamp(0.0, 100.0));
+    match fields.any(&["progress"]) {
+        None => Ok((None, beside)),
+        Some((_, Value::Number(number))) => Ok((number.as_f64().and_then(percent), beside)),
+        Some((_, Value::String(text))) => {
+            let number = text.trim().trim_end_matches('%').trim_end().parse().ok().and_then(percent);
+            Ok((number, beside.or_else(|| Some(shown(text, limits::REASON_CHARS)))))
         }
-        other => Err(WrongType { field: "error".into(), expected: "a string or an object", found: type_name(other) }.into()),
+        Some((_, other)) => Err(WrongType { field: "progress".into(), expected: "a number or a string", found: type_name(other) }.into()),
     }
 }
 
-fn bounded(fields: Fields<'_>, name: &'static str, most: usize) -> Result<Option<String>, BadEnvelope> {
-    match fields.text(&[name])? {
-        Some(text) if text.is_empty() || text.len() > most || text.chars().any(char::is_control) => {
-            Err(BadEnvelope::Schema(format!("field `{name}` must have 1-{most} characters and no control characters")))
+/// An error as a string, or as an object with `code` and `message`.
+pub(crate) fn read_error(name: &str, value: &Value) -> Result<CommandError, WrongType> {
+    match value {
+        Value::String(text) => Ok(CommandError { code: Code::Device.as_str().into(), message: shown(text, limits::REASON_CHARS), details: Map::new() }),
+        Value::Object(object) => {
+            let fields = Fields(object);
+            let code = match fields.any(&["code"]) {
+                Some((_, Value::String(code))) => shown(code, limits::LABEL_CHARS),
+                Some((_, Value::Number(number))) => number.to_string(),
+                _ => Code::Device.as_str().into(),
+            };
+            let message = fields.text(&["message", "msg"]).map_err(|wrong| wrong.under(name))?.unwrap_or_default();
+            let details = fields.object(&["details"]).map_err(|wrong| wrong.under(name))?.cloned().unwrap_or_default();
+            Ok(CommandError { code, message: shown(&message, limits::REASON_CHARS), details })
         }
-        other => Ok(other),
+        other => Err(WrongType { field: name.into(), expected: "a string or an object", found: type_name(other) }),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,12 +1,15 @@
 //! The envelope around every RTK payload: schema, time, trace, and a body that is flat or wrapped (`PROTOCOL.md` §2).
 
-use crate::fields::{Fields, WrongType, type_name};
+use crate::fields::{Fields, WrongType};
 use crate::limits;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::fmt;
 use std::str::FromStr;
+
+pub use crate::json::{is_fernet, parse_object};
+pub use crate::time::{iso_millis, iso_text};
 
 /// `<type>[.<sub>…]/<major>.<minor>`, for example `cmd.wifi.set_channel/1.0`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,7 +30,9 @@ impl FromStr for SchemaTag {
         let (major, minor) = version.split_once('.').unwrap_or((version, "0"));
         let number = |part: &str| part.parse::<u32>().ok().filter(|_| part.bytes().all(|b| b.is_ascii_digit()));
         match (number(major), number(minor)) {
-            (Some(major), Some(minor)) if !name.is_empty() && name.len() <= limits::WORD_CHARS => Ok(Self { name: name.into(), major, minor }),
+            (Some(major), Some(minor)) if !name.is_empty() && name.len() <= limits::SCHEMA_BYTES && !name.chars().any(char::is_control) => {
+                Ok(Self { name: name.into(), major, minor })
+            }
             _ => Err(wrong()),
         }
     }
@@ -77,7 +82,7 @@ pub struct Envelope {
     pub raw: Value,
 }
 
-/// Why an envelope cannot be read.
+/// Why an envelope or its body cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadEnvelope {
     /// Over the limit of bytes.
@@ -89,84 +94,66 @@ pub enum BadEnvelope {
     /// Not JSON.
     #[error("message is not JSON: {0}")]
     NotJson(String),
+    /// A Fernet token where JSON is expected: the receiver knows no key for the device, or the key does not fit.
+    #[error("message is encrypted (a Fernet token, gAAAA…); give Talkwire this device's key, or send plain JSON over TLS")]
+    Encrypted,
     /// Deeper than the limit.
     #[error("message is nested deeper than {0} levels")]
     TooDeep(usize),
     /// JSON, but not an object.
     #[error("message must be a JSON object, not {0}")]
     NotObject(&'static str),
+    /// A key that occurs twice in one object: two readers could understand it differently.
+    #[error("field `{0}` occurs twice in one object")]
+    Duplicate(String),
     /// A field of the wrong type.
     #[error(transparent)]
     Field(#[from] WrongType),
-    /// A schema that is not `<type>/<major>.<minor>`, or of another family than the topic.
+    /// A field that the family cannot do without.
+    #[error("field `{0}` is missing")]
+    Missing(String),
+    /// A field of the right type with a value that has no meaning; the text names it.
+    #[error("{0}")]
+    Value(String),
+    /// A schema that is not `<type>/<major>.<minor>`.
     #[error("{0}")]
     Schema(String),
     /// A time that is neither milliseconds nor ISO-8601.
-    #[error("field `{0}` must be Unix milliseconds or an ISO-8601 time")]
+    #[error("field `{0}` must be Unix milliseconds or an ISO-8601 time from 1970 on")]
     Time(&'static str),
-}
-
-/// Parses bytes as one JSON object within the limits of size and depth.
-pub fn parse_object(bytes: &[u8], max_bytes: usize) -> Result<Map<String, Value>, BadEnvelope> {
-    if bytes.len() > max_bytes {
-        return Err(BadEnvelope::TooLarge(bytes.len(), max_bytes));
-    }
-    let text = std::str::from_utf8(bytes).map_err(|_| BadEnvelope::NotText)?;
-    if depth(text) > limits::NESTING {
-        return Err(BadEnvelope::TooDeep(limits::NESTING));
-    }
-    match serde_json::from_str(text) {
-        Ok(Value::Object(object)) => Ok(object),
-        Ok(other) => Err(BadEnvelope::NotObject(type_name(&other))),
-        Err(error) => Err(BadEnvelope::NotJson(error.to_string())),
-    }
-}
-
-/// Deepest bracket level of a JSON text, brackets inside strings left out.
-fn depth(text: &str) -> usize {
-    let (mut level, mut deepest, mut in_string, mut escaped) = (0usize, 0usize, false, false);
-    for byte in text.bytes() {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' if in_string => escaped = true,
-            b'"' => in_string = !in_string,
-            b'{' | b'[' if !in_string => {
-                level += 1;
-                deepest = deepest.max(level);
-            }
-            b'}' | b']' if !in_string => level = level.saturating_sub(1),
-            _ => {}
-        }
-    }
-    deepest
 }
 
 impl Envelope {
     /// Reads the envelope of a message of `family` (for example `state`), which arrived at `now_ms`.
     ///
-    /// A missing schema is inferred as `{family}/1.0`. `wrappers` are the names under which the body may be nested.
+    /// A missing schema is inferred as `{family}/1.0`. `wrappers` are the names under which the body may be nested; a
+    /// `payload` must then be an object, while the other names may also be ordinary fields of a device.
     pub fn open(object: Map<String, Value>, family: &str, wrappers: &[&str], now_ms: i64) -> Result<Self, BadEnvelope> {
         let fields = Fields(&object);
         let stated = fields.text(&["schema"])?.map(|text| text.parse::<SchemaTag>().map_err(BadEnvelope::Schema)).transpose()?;
         let schema_inferred = stated.is_none();
         let schema = stated.unwrap_or(SchemaTag { name: family.into(), major: 1, minor: 0 });
-        let ts_ms = read_time(fields)?;
-        let trace = fields.object(&["trace"])?.map(read_trace).transpose()?;
         let mut body = object.clone();
         let mut wrapped = false;
         for name in wrappers {
-            if let Some(inner) = fields.object(&[name]).ok().flatten() {
-                wrapped |= *name == "payload";
+            let inner = if *name == "payload" { fields.object(&[name])? } else { fields.object(&[name]).ok().flatten() };
+            if let Some(inner) = inner {
+                wrapped = *name == "payload";
                 body.remove(*name);
                 body.extend(inner.iter().map(|(key, value)| (key.clone(), value.clone())));
                 break;
             }
         }
+        let ts_ms = match read_time(fields)? {
+            None => read_time(Fields(&body))?,
+            stated => stated,
+        };
+        let trace = fields.object(&["trace"])?.or(Fields(&body).object(&["trace"])?).map(read_trace).transpose()?;
         Ok(Self {
             schema_unknown: schema.major == 0 || schema.major > known_major(&schema.name),
             schema,
             schema_inferred,
-            ts_ahead: ts_ms.is_some_and(|ts| ts > now_ms + limits::TS_AHEAD_MS),
+            ts_ahead: ts_ms.is_some_and(|ts| ts > now_ms.saturating_add(limits::TS_AHEAD_MS)),
             ts_ms,
             trace,
             body,
@@ -183,91 +170,127 @@ impl Envelope {
 
 /// The newest major version that we understand. Commands are versioned per tool: the catalogue decides there.
 fn known_major(name: &str) -> u32 {
-    if name.starts_with("cmd.") { u32::MAX } else { 1 }
+    let of_a_tool = name.starts_with("cmd.") && !matches!(name, "cmd.ack" | "cmd.result" | "cmd.error");
+    if of_a_tool { u32::MAX } else { 1 }
 }
 
-fn read_trace(object: &Map<String, Value>) -> Result<Trace, WrongType> {
+fn read_trace(object: &Map<String, Value>) -> Result<Trace, BadEnvelope> {
     let fields = Fields(object);
+    let name = |field: &str| {
+        let text = fields.text(&[field]).map_err(|wrong| wrong.under("trace"))?;
+        match text {
+            Some(text) if text.len() > limits::ID_BYTES || text.chars().any(char::is_control) => {
+                Err(BadEnvelope::Value(format!("field `trace.{field}` must have at most {} bytes and no control characters", limits::ID_BYTES)))
+            }
+            text => Ok(text),
+        }
+    };
     Ok(Trace {
-        session_id: fields.text(&["session_id"])?.unwrap_or_default(),
-        trace_id: fields.text(&["trace_id"])?.unwrap_or_default(),
-        parent_trace_id: fields.text(&["parent_trace_id"])?,
-        step_description: fields.text(&["step_description"])?,
+        session_id: name("session_id")?.unwrap_or_default(),
+        trace_id: name("trace_id")?.unwrap_or_default(),
+        parent_trace_id: name("parent_trace_id")?,
+        step_description: fields.text(&["step_description"]).map_err(|wrong| wrong.under("trace"))?,
     })
 }
 
-fn read_time(fields: Fields<'_>) -> Result<Option<i64>, BadEnvelope> {
+/// The sender's clock: `ts`, or `timestamp`, as whole milliseconds or ISO-8601.
+pub(crate) fn read_time(fields: Fields<'_>) -> Result<Option<i64>, BadEnvelope> {
     let Some((name, value)) = fields.any(&["ts", "timestamp"]) else { return Ok(None) };
-    let name = if name == "ts" { "ts" } else { "timestamp" };
-    match value {
-        Value::Number(number) => {
-            number.as_i64().or_else(|| number.as_f64().filter(|n| n.abs() < 9.0e15).map(|n| n as i64)).map(Some).ok_or(BadEnvelope::Time(name))
-        }
-        Value::String(text) => iso_millis(text).map(Some).ok_or(BadEnvelope::Time(name)),
-        _ => Err(BadEnvelope::Time(name)),
+    let millis = match value {
+        Value::Number(number) => number.as_i64().or_else(|| number.as_f64().filter(|n| n.abs() < 9.0e15).map(|n| n as i64)),
+        Value::String(text) => iso_millis(text),
+        _ => None,
+    };
+    match millis.filter(|ms| (0..9_000_000_000_000_000).contains(ms)) {
+        None => Err(BadEnvelope::Time(if name == "ts" { "ts" } else { "timestamp" })),
+        millis => Ok(millis),
     }
 }
 
-/// Unix milliseconds of an ISO-8601 date and time. Without a zone it is taken as UTC.
-pub fn iso_millis(text: &str) -> Option<i64> {
-    let digits = |part: &str| (!part.is_empty() && part.bytes().all(|b| b.is_ascii_digit())).then(|| part.parse::<i64>().ok()).flatten();
-    let (date, rest) = text.split_once(['T', ' '])?;
-    let mut parts = date.split('-');
-    let (year, month, day) = (digits(parts.next()?)?, digits(parts.next()?)?, digits(parts.next()?)?);
-    let (clock, offset_minutes) = match rest.find(['Z', 'z', '+', '-']) {
-        None => (rest, 0),
-        Some(at) => match rest.as_bytes()[at] {
-            b'Z' | b'z' => (&rest[..at], 0),
-            sign => {
-                let zone = rest[at + 1..].replace(':', "");
-                let hours = digits(zone.get(..2)?)?;
-                let minutes = zone.get(2..4).map_or(Some(0), digits)?;
-                (&rest[..at], (hours * 60 + minutes) * if sign == b'-' { -1 } else { 1 })
-            }
-        },
-    };
-    let mut parts = clock.split(':');
-    let (hour, minute) = (digits(parts.next()?)?, digits(parts.next()?)?);
-    let (second, fraction) = match parts.next() {
-        None => (0, "0"),
-        Some(text) => {
-            text.split_once('.').map_or((text, "0"), |(whole, fraction)| (whole, fraction)).pipe(|(whole, fraction)| Some((digits(whole)?, fraction)))?
-        }
-    };
-    let millis = digits(&format!("{fraction:0<3}")[..3])?;
-    let in_range = (1970..=9999).contains(&year) && (1..=12).contains(&month) && (1..=31).contains(&day) && hour < 25 && minute < 60 && second < 61;
-    in_range.then(|| ((days_from_civil(year, month, day) * 24 + hour) * 60 + minute - offset_minutes) * 60_000 + second * 1000 + millis)
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::MESSAGE_BYTES;
 
-trait Pipe: Sized {
-    fn pipe<T>(self, then: impl FnOnce(Self) -> T) -> T {
-        then(self)
+    const NOW_MS: i64 = 1_699_123_456_789;
+
+    fn open(text: &str, wrappers: &[&str]) -> Result<Envelope, BadEnvelope> {
+        Envelope::open(parse_object(text.as_bytes(), MESSAGE_BYTES)?, "state", wrappers, NOW_MS)
     }
-}
-impl<T> Pipe for T {}
 
-/// Days since 1970-01-01 of a date of the Gregorian calendar.
-fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
-    let shifted_year = if month <= 2 { year - 1 } else { year };
-    let era = shifted_year.div_euclid(400);
-    let year_of_era = shifted_year - era * 400;
-    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
-}
+    #[test]
+    fn the_trace_of_the_diagnostics_document_is_read() {
+        let text = r#"{"trace": {
+            "session_id": "llm-diag-session-20241104-001",
+            "trace_id": "wifi-environment-scan-step-03",
+            "parent_trace_id": "speed-analysis-step-02",
+            "step_description": "掃描週圍 WiFi 環境以檢查頻道干擾"}}"#;
+        let trace = open(text, &[]).unwrap().trace.unwrap();
+        assert_eq!(trace.trace_id, "wifi-environment-scan-step-03");
+        assert_eq!(trace.parent_trace_id.as_deref(), Some("speed-analysis-step-02"));
+        assert_eq!(trace.step_description.as_deref(), Some("掃描週圍 WiFi 環境以檢查頻道干擾"));
+    }
 
-/// Unix milliseconds as ISO-8601 with microseconds and without a zone, as the chat document prints it; `offset_minutes` is local time's.
-pub fn iso_text(ts_ms: i64, offset_minutes: i64) -> String {
-    let local = ts_ms + offset_minutes * 60_000;
-    let (days, millis) = (local.div_euclid(86_400_000), local.rem_euclid(86_400_000));
-    let shifted = days + 719_468;
-    let era = shifted.div_euclid(146_097);
-    let day_of_era = shifted - era * 146_097;
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_index = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_index + 2) / 5 + 1;
-    let month = if month_index < 10 { month_index + 3 } else { month_index - 9 };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    let (seconds, micros) = (millis / 1000, millis % 1000 * 1000);
-    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{micros:06}", seconds / 3600, seconds / 60 % 60, seconds % 60)
+    #[test]
+    fn flat_and_wrapped_bodies_read_the_same() {
+        let wrappers = &["payload", "data", "content"];
+        for text in [r#"{"health": "ok"}"#, r#"{"payload": {"health": "ok"}}"#, r#"{"data": {"health": "ok"}}"#, r#"{"content": {"health": "ok"}}"#] {
+            let envelope = open(text, wrappers).unwrap();
+            assert_eq!(Value::Object(envelope.body.clone()), serde_json::json!({"health": "ok"}), "{text}");
+            assert_eq!(envelope.wrapped, text.contains("payload"));
+            assert_eq!(envelope.raw, serde_json::from_str::<Value>(text).unwrap());
+        }
+        assert!(matches!(open(r#"{"payload": "x"}"#, wrappers), Err(BadEnvelope::Field(WrongType { field, .. })) if field == "payload"));
+        assert_eq!(open(r#"{"data": "x"}"#, wrappers).unwrap().body["data"], "x");
+    }
+
+    #[test]
+    fn time_comes_as_milliseconds_as_a_fraction_of_them_or_as_iso_8601() {
+        for text in [
+            r#"{"ts": 1724140800000}"#,
+            r#"{"ts": 1724140800000.7}"#,
+            r#"{"timestamp": "2024-08-20T08:00:00Z"}"#,
+            r#"{"ts": null, "timestamp": 1724140800000}"#,
+            r#"{"payload": {"ts": 1724140800000}}"#,
+        ] {
+            assert_eq!(open(text, &["payload"]).unwrap().ts_ms, Some(1_724_140_800_000), "{text}");
+        }
+        for text in [r#"{"ts": "soon"}"#, r#"{"ts": true}"#, r#"{"ts": -1}"#, r#"{"ts": 9223372036854775807}"#, r#"{"ts": 1e300}"#] {
+            assert_eq!(open(text, &[]), Err(BadEnvelope::Time("ts")), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_clock_over_five_minutes_ahead_is_flagged_and_kept() {
+        let at = |ts: i64| open(&format!(r#"{{"ts": {ts}}}"#), &[]).unwrap();
+        assert!(!at(NOW_MS + limits::TS_AHEAD_MS).ts_ahead);
+        assert!(at(NOW_MS + limits::TS_AHEAD_MS + 1).ts_ahead);
+        assert_eq!(at(NOW_MS + limits::TS_AHEAD_MS + 1).ts_ms, Some(NOW_MS + limits::TS_AHEAD_MS + 1));
+    }
+
+    #[test]
+    fn a_missing_schema_is_inferred_an_unknown_minor_accepted_and_an_unknown_major_flagged() {
+        let unknown = |schema: &str| open(&format!(r#"{{"schema": "{schema}"}}"#), &[]).unwrap().schema_unknown;
+        assert!(open("{}", &[]).unwrap().schema_inferred);
+        assert!(!unknown("state/1.0") && !unknown("state/1.99") && !unknown("state/1"));
+        assert!(unknown("state/2.0") && unknown("state/0.9") && unknown("cmd.ack/2.0") && unknown("cmd.result/3.0"));
+        assert!(!unknown("cmd.wifi.get_environment/2.0"));
+    }
+
+    #[test]
+    fn a_schema_that_is_not_one_is_refused_and_the_longest_words_fit() {
+        for schema in ["state", "/1.0", "state/", "state/x", "state/1.x", "state/+1.0", "state/1.0.0", "state/99999999999.0"] {
+            assert!(matches!(open(&format!(r#"{{"schema": "{schema}"}}"#), &[]), Err(BadEnvelope::Schema(_))), "{schema}");
+        }
+        let longest = format!("cmd.{}.result/1.0", "x".repeat(limits::WORD_CHARS));
+        assert_eq!(longest.parse::<SchemaTag>().unwrap().to_string(), longest);
+    }
+
+    #[test]
+    fn a_trace_of_the_wrong_shape_names_its_field() {
+        let text = |text: &str| open(text, &[]).unwrap_err().to_string();
+        assert_eq!(text(r#"{"trace": 5}"#), "field `trace` must be an object, not a number");
+        assert_eq!(text(r#"{"trace": {"trace_id": 5}}"#), "field `trace.trace_id` must be a string, not a number");
+        assert!(text(r#"{"trace": {"session_id": "a\nb"}}"#).contains("trace.session_id"));
+    }
 }

@@ -1,6 +1,7 @@
 //! Names of tenants, sites, groups, devices and rooms, valid once they exist.
 
 use crate::limits;
+use crate::text::is_plain_char;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -28,7 +29,7 @@ pub enum BadId {
         wanted: String,
     },
     /// A room name that is empty, too long or contains a topic character.
-    #[error("room {0:?} must be 1-64 characters without `/`, `+`, `#` or control characters")]
+    #[error("room {0:?} must be 1-64 characters without `/`, `+`, `#`, control or invisible characters")]
     Room(String),
 }
 
@@ -152,7 +153,7 @@ impl FromStr for RoomName {
     type Err = BadId;
     fn from_str(text: &str) -> Result<Self, BadId> {
         let length = text.chars().count();
-        if (1..=64).contains(&length) && !text.chars().any(|c| c.is_control() || matches!(c, '/' | '+' | '#')) {
+        if (1..=64).contains(&length) && text.chars().all(|c| is_plain_char(c) && !matches!(c, '/' | '+' | '#')) {
             Ok(Self(text.into()))
         } else {
             Err(BadId::Room(text.chars().take(80).collect()))
@@ -196,5 +197,66 @@ impl FromStr for DeviceKey {
             return Err(BadId::Device(text.into()));
         };
         Ok(Self { tenant: tenant.parse()?, site: site.parse()?, device_id: device_id.parse()? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_integration_guide_s_names_are_valid() {
+        let key: DeviceKey = "your-org/main-office/aabbccddeeff".parse().unwrap();
+        assert_eq!((key.tenant.as_str(), key.site.as_str(), key.device_id.as_str()), ("your-org", "main-office", "aabbccddeeff"));
+        assert_eq!(key.to_string(), "your-org/main-office/aabbccddeeff");
+    }
+
+    #[test]
+    fn names_keep_to_their_letters_their_length_and_off_reserved_words() {
+        for name in ["a", "0", "a-b_c", &"x".repeat(32)] {
+            assert!(name.parse::<Tenant>().is_ok() && name.parse::<Site>().is_ok() && name.parse::<GroupId>().is_ok(), "{name}");
+        }
+        for name in ["", "-a", "_a", "A", "a.b", "a b", "é", "group", "broadcast", &"x".repeat(33)] {
+            assert!(name.parse::<Tenant>().is_err() && name.parse::<Site>().is_err() && name.parse::<GroupId>().is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_device_id_is_a_mac_address_or_a_free_id() {
+        for id in ["aabbccddeeff", "esp32_sensor_001", "A", &"x".repeat(64)] {
+            assert!(id.parse::<DeviceId>().is_ok(), "{id}");
+        }
+        for id in ["", "a/b", "a b", "a:b", "é", "group", "broadcast", &"x".repeat(65)] {
+            assert!(matches!(id.parse::<DeviceId>(), Err(BadId::Device(_))), "{id}");
+        }
+        assert!(matches!("AABBCCDDEEFF".parse::<DeviceId>(), Err(BadId::MacForm { wanted, .. }) if wanted == "aabbccddeeff"));
+    }
+
+    #[test]
+    fn at_our_doors_every_form_of_a_mac_address_is_the_same_device_and_people_see_colons() {
+        for text in ["aabbccddeeff", " AA:BB:CC:DD:EE:FF ", "aa-bb-cc-dd-ee-ff", "AABB.CCDD.EEFF"] {
+            let id = DeviceId::from_door(text).unwrap();
+            assert_eq!((id.as_str(), id.shown().as_str()), ("aabbccddeeff", "aa:bb:cc:dd:ee:ff"));
+        }
+        assert_eq!(DeviceId::from_door("lamp-1").unwrap().shown(), "lamp-1");
+    }
+
+    #[test]
+    fn a_name_is_checked_when_it_comes_as_json_too() {
+        assert!(serde_json::from_str::<Tenant>("\"home\"").is_ok());
+        assert!(serde_json::from_str::<Tenant>("\"Home\"").is_err());
+        assert!(serde_json::from_str::<RoomName>("\"a/b\"").is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_is_too_strange_for_a_name(text in any::<String>()) {
+            let _ = (text.parse::<Tenant>(), text.parse::<RoomName>(), text.parse::<DeviceKey>(), mac_digits(&text));
+            if let Ok(id) = DeviceId::from_door(&text) {
+                prop_assert_eq!(id.as_str().parse::<DeviceId>(), Ok(id.clone()));
+                prop_assert_eq!(DeviceId::from_door(&id.shown()), Ok(id));
+            }
+        }
     }
 }

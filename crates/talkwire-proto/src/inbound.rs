@@ -2,7 +2,7 @@
 
 use crate::attr::Attr;
 use crate::capability::CapabilityUpdate;
-use crate::chat::{ChatSend, WebInput, decode_ask};
+use crate::chat::{ChatSend, SessionAsk, WebInput};
 use crate::chatroom::RoomInput;
 use crate::code::Code;
 use crate::command::{Ack, Answer};
@@ -11,6 +11,7 @@ use crate::event::DeviceEvent;
 use crate::id::{DeviceKey, RoomName};
 use crate::lwt::Lwt;
 use crate::state::State;
+use crate::system::SystemSend;
 use crate::telemetry::Telemetry;
 use crate::topic::{BadTopic, DeviceTail, RoomTail, Topic, WebTopic};
 use crate::topology::Topology;
@@ -38,9 +39,12 @@ pub enum DeviceBody {
     Diagnostics(String),
     /// What it can do has changed.
     Capability(CapabilityUpdate),
+    /// Its schema has a major version that we do not know: kept and flagged, not read and not acted on.
+    Newer(DeviceTail),
 }
 
 /// A publish that Talkwire understands.
+#[expect(clippy::large_enum_variant, reason = "one value per message, matched once and taken apart")]
 #[derive(Debug, Clone, PartialEq)]
 pub enum Inbound {
     /// From a device.
@@ -84,10 +88,7 @@ impl Inbound {
     /// # Errors
     /// [`Malformed`] says what is wrong and names the field.
     pub fn decode(topic: &str, bytes: &[u8], now_ms: i64, max_bytes: usize) -> Result<Self, Malformed> {
-        Self::read(topic.parse()?, topic, bytes, now_ms, max_bytes)
-    }
-
-    fn read(topic: Topic, text: &str, bytes: &[u8], now_ms: i64, max_bytes: usize) -> Result<Self, Malformed> {
+        let (text, topic) = (topic, topic.parse::<Topic>()?);
         if bytes.len() > max_bytes {
             return Err(BadEnvelope::TooLarge(bytes.len(), max_bytes).into());
         }
@@ -101,10 +102,10 @@ impl Inbound {
             Topic::Room(room, tail) => Ok(Self::Room(room, tail, RoomInput::decode(bytes)?)),
             Topic::Web(topic) => Ok(Self::Web(match topic {
                 WebTopic::ChatSend => WebInput::Send(ChatSend::decode(bytes, max_bytes)?),
-                WebTopic::SessionCreate => WebInput::Create(decode_ask(bytes, max_bytes)?),
-                WebTopic::SessionDelete => WebInput::Delete(decode_ask(bytes, max_bytes)?),
-                WebTopic::SessionList => WebInput::List(decode_ask(bytes, max_bytes)?),
-                WebTopic::SystemSend => WebInput::System(decode_ask(bytes, max_bytes)?),
+                WebTopic::SessionCreate => WebInput::Create(SessionAsk::decode(bytes, max_bytes)?),
+                WebTopic::SessionDelete => WebInput::Delete(SessionAsk::decode(bytes, max_bytes)?),
+                WebTopic::SessionList => WebInput::List(SessionAsk::decode(bytes, max_bytes)?),
+                WebTopic::SystemSend => WebInput::System(SystemSend::decode(bytes, max_bytes)?),
                 _ => return Err(server_topic()),
             })),
         }
@@ -118,9 +119,13 @@ fn decode_device(tail: &DeviceTail, bytes: &[u8], now_ms: i64, max_bytes: usize)
         DeviceTail::CmdAck => ("cmd.ack".into(), WRAPPERS),
         DeviceTail::CmdRes => ("cmd.result".into(), &["payload", "content"]),
         DeviceTail::Topology(part) => (format!("topology.{part}"), WRAPPERS),
+        DeviceTail::CapabilityUpdate => ("capability.update".into(), &["capability_update", "payload", "data", "content"]),
         other => (other.to_string().replace('/', "."), WRAPPERS),
     };
     let envelope = Envelope::open(parse_object(bytes, max_bytes)?, &family, wrappers, now_ms)?;
+    if envelope.schema_unknown {
+        return Ok((envelope, DeviceBody::Newer(tail.clone())));
+    }
     let body = match tail {
         DeviceTail::Lwt => DeviceBody::Lwt(Lwt::decode(&envelope)?),
         DeviceTail::Attr => DeviceBody::Attr(Attr::decode(&envelope)?),
@@ -134,4 +139,172 @@ fn decode_device(tail: &DeviceTail, bytes: &[u8], now_ms: i64, max_bytes: usize)
         DeviceTail::CapabilityUpdate => DeviceBody::Capability(CapabilityUpdate::decode(&envelope)?),
     };
     Ok((envelope, body))
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::limits::MESSAGE_BYTES;
+    use proptest::prelude::*;
+
+    const NOW_MS: i64 = 1_753_527_913_675;
+
+    fn decode(topic: &str, text: &str) -> Result<Inbound, Malformed> {
+        Inbound::decode(topic, text.as_bytes(), NOW_MS, MESSAGE_BYTES)
+    }
+
+    fn device(tail: &str, text: &str) -> Result<(Envelope, DeviceBody), Malformed> {
+        match decode(&format!("rtk/v1/your-org/main-office/aabbccddeeff/{tail}"), text)? {
+            Inbound::Device(_, envelope, body) => Ok((*envelope, body)),
+            other => panic!("not from a device: {other:?}"),
+        }
+    }
+
+    /// What a device's message on `tail` says.
+    pub(crate) fn body(tail: &str, text: &str) -> DeviceBody {
+        device(tail, text).unwrap_or_else(|reason| panic!("{tail} {text}: {reason}")).1
+    }
+
+    /// The envelope of a device's message on `tail`.
+    pub(crate) fn envelope(tail: &str, text: &str) -> Envelope {
+        device(tail, text).unwrap_or_else(|reason| panic!("{tail} {text}: {reason}")).0
+    }
+
+    /// Why a device's message on `tail` is refused.
+    pub(crate) fn refusal(tail: &str, text: &str) -> String {
+        match device(tail, text) {
+            Ok((_, body)) => panic!("{tail} {text} was read as {body:?}"),
+            Err(reason) => reason.to_string(),
+        }
+    }
+
+    #[test]
+    fn an_unknown_major_version_is_kept_and_never_acted_on() {
+        let (envelope, body) = device("state", r#"{"schema": "state/2.0", "health": {"score": 7}}"#).unwrap();
+        assert!(envelope.schema_unknown);
+        assert_eq!(body, DeviceBody::Newer(DeviceTail::State));
+        assert_eq!(envelope.raw["health"]["score"], 7);
+        assert!(matches!(device("lwt", r#"{"schema": "lwt/9.1", "status": "offline"}"#).unwrap().1, DeviceBody::Newer(_)));
+        assert!(matches!(device("state", r#"{"schema": "state/1.7", "health": "ok"}"#).unwrap().1, DeviceBody::State(_)));
+    }
+
+    #[test]
+    fn unknown_fields_are_kept_with_the_message() {
+        assert_eq!(envelope("state", r#"{"health": "ok", "fan": {"rpm": 900}}"#).raw["fan"]["rpm"], 900);
+    }
+
+    #[test]
+    fn diagnostics_are_kept_as_they_came() {
+        assert_eq!(body("diagnostics/speed_test", r#"{"down": 5}"#), DeviceBody::Diagnostics("speed_test".into()));
+    }
+
+    #[test]
+    fn topics_of_the_server_and_of_the_controller_are_refused_to_clients() {
+        let topics = [
+            "rtk/v1/t/s/aabbccddeeff/cmd/req",
+            "rtk/v1/t/s/group/g/cmd/req",
+            "chatroom/messages/out",
+            "chatroom/r/system",
+            "chat/receive",
+            "chat/session/listed",
+            "chat/client/c/receive",
+            "chat/client/c/send",
+            "system/status",
+            "connection/client",
+        ];
+        for topic in topics {
+            let refused = decode(topic, "{}").unwrap_err();
+            assert_eq!((refused.clone(), refused.code()), (Malformed::ServerTopic(topic.into()), Code::Forbidden));
+        }
+    }
+
+    #[test]
+    fn each_refusal_has_the_code_of_its_kind() {
+        assert_eq!(Inbound::decode("chatroom/messages/in", &[b'x'; 11], NOW_MS, 10).unwrap_err().code(), Code::TooLarge);
+        assert_eq!(decode("nowhere/at/all", "{}").unwrap_err().code(), Code::Malformed);
+        assert_eq!(decode("rtk/v1/t/s/aabbccddeeff/state", "{").unwrap_err().code(), Code::Malformed);
+    }
+
+    #[test]
+    fn an_encrypted_payload_without_a_key_is_named_as_such() {
+        assert!(refusal("state", "gAAAAABmZ1x2Qm5vdCBhIHJlYWwgdG9rZW4sIGp1c3QgaXRzIHNoYXBl").contains("Fernet token"));
+    }
+
+    const POISON: [&[u8]; 16] = [
+        b"",
+        b"null",
+        b"not json",
+        b"{\"health\":",
+        b"{\"value\":NaN}",
+        b"{\"value\":1e999}",
+        b"{\"value\":-1e999}",
+        b"{\"id\":\"a\",\"id\":\"b\"}",
+        b"{\"status\":\"\\ud800\"}",
+        b"{\"status\":\"\xff\xfe\"}",
+        b"{\"ts\":\"2024-01-01T00:00:00.ab\xe2\x82\xac\"}",
+        b"{\"ts\":99999999999999999999999999}",
+        b"{\"trace\":[]}",
+        b"{\"payload\":[]}",
+        b"{\"schema\":7}",
+        b"{\"schema\":\"\"}",
+    ];
+    const TOPICS: [&str; 10] = ["lwt", "attr", "state", "telemetry/x", "evt/x", "cmd/ack", "cmd/res", "topology/update", "capability/update", "diagnostics/x"];
+
+    #[test]
+    fn poisoned_payloads_are_refused_on_every_topic_and_the_next_message_is_read() {
+        for tail in TOPICS {
+            for bytes in POISON {
+                let topic = format!("rtk/v1/t/s/aabbccddeeff/{tail}");
+                assert!(Inbound::decode(&topic, bytes, NOW_MS, MESSAGE_BYTES).is_err(), "{tail} {}", String::from_utf8_lossy(bytes));
+            }
+            assert!(matches!(body("lwt", r#"{"status": "online"}"#), DeviceBody::Lwt(_)));
+        }
+    }
+
+    fn any_json() -> impl Strategy<Value = serde_json::Value> {
+        let keys = "status|health|ts|timestamp|schema|payload|data|content|metrics|trace|id|op|args|ok|error|err|progress|result|capabilities|tools|changes|capability_update|text|message|client_id|username|chunk|index|count|sha256|session_id|value|name|[a-z]{0,3}";
+        let leaf = prop_oneof![
+            Just(serde_json::Value::Null),
+            any::<bool>().prop_map(serde_json::Value::from),
+            any::<i64>().prop_map(serde_json::Value::from),
+            any::<f64>().prop_map(serde_json::Value::from),
+            any::<String>().prop_map(serde_json::Value::from),
+            "online|ok|completed|received|state/1.0|cmd.x/1.0|2024-08-20T08:00:00Z".prop_map(serde_json::Value::from),
+        ];
+        leaf.prop_recursive(4, 48, 8, move |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..6).prop_map(serde_json::Value::from),
+                prop::collection::btree_map(keys, inner, 0..8).prop_map(|map| serde_json::Value::Object(map.into_iter().collect())),
+            ]
+        })
+    }
+
+    fn any_topic() -> impl Strategy<Value = String> {
+        let ours = "rtk/v1/t/s/aabbccddeeff/(lwt|attr|state|telemetry/x|evt/x|cmd/ack|cmd/res|cmd/req|topology/update|capability/update)|chatroom/(messages/in|users/join|users/leave)|chat/(send|session/(create|delete|list))|system/send";
+        prop_oneof![4 => ours, 1 => any::<String>()]
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_on_any_topic_are_too_strange(topic in any_topic(), bytes in prop::collection::vec(any::<u8>(), 0..600), now_ms in any::<i64>()) {
+            let _ = Inbound::decode(&topic, &bytes, now_ms, MESSAGE_BYTES);
+            let _ = crate::command::Request::decode(&bytes, now_ms);
+        }
+
+        #[test]
+        fn no_json_on_any_topic_is_too_strange(topic in any_topic(), value in any_json(), now_ms in any::<i64>()) {
+            let bytes = value.to_string().into_bytes();
+            let _ = Inbound::decode(&topic, &bytes, now_ms, MESSAGE_BYTES);
+            if let Ok(request) = crate::command::Request::decode(&bytes, now_ms) {
+                let _ = crate::batch::commands(&request);
+            }
+        }
+
+        #[test]
+        fn a_message_over_the_limit_is_refused_on_every_topic(topic in "rtk/v1/t/s/aabbccddeeff/state|chatroom/messages/in|chat/send|system/send", limit in 20usize..200) {
+            let bytes = vec![b' '; limit + 1];
+            let refused = Inbound::decode(&topic, &bytes, NOW_MS, limit).unwrap_err();
+            prop_assert_eq!(refused, Malformed::Payload(BadEnvelope::TooLarge(limit + 1, limit)));
+        }
+    }
 }

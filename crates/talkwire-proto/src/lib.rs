@@ -3,6 +3,7 @@
 //! One file per message family. [`Inbound::decode`] turns a topic and its bytes into one value, or says which field is wrong.
 
 pub mod attr;
+pub mod batch;
 pub mod capability;
 pub mod chat;
 pub mod chatroom;
@@ -13,11 +14,17 @@ pub mod event;
 pub mod fields;
 pub mod id;
 pub mod inbound;
+mod json;
 pub mod limits;
 pub mod lwt;
 pub mod op;
+pub mod piece;
+pub mod schema;
 pub mod state;
+pub mod system;
 pub mod telemetry;
+pub mod text;
+mod time;
 pub mod topic;
 pub mod topology;
 

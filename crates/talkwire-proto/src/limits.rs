@@ -20,6 +20,22 @@ pub const WORD_CHARS: usize = 96;
 pub const CHAT_CHARS: usize = 4_000;
 /// Longest name that a person shows in a room, in characters.
 pub const USERNAME_CHARS: usize = 40;
+/// Longest text of a device that people are shown as a name, in characters.
+pub const LABEL_CHARS: usize = 128;
+/// Longest reason or error text that is kept from a device, in characters.
+pub const REASON_CHARS: usize = 1_000;
+/// Longest id of a command, trace, session or message, in bytes.
+pub const ID_BYTES: usize = 128;
+/// Longest name in a schema tag, in bytes: a family in front of a word and `.result` behind it.
+pub const SCHEMA_BYTES: usize = WORD_CHARS + 32;
+/// Longest id of a chat message, in bytes; a UUID has 36.
+pub const MESSAGE_ID_BYTES: usize = 64;
+/// Longest time that a command may take, in milliseconds: a day.
+pub const TIMEOUT_MS: u64 = 24 * 60 * 60 * 1000;
+/// Most commands in one `batch.execute`.
+pub const BATCH_ITEMS: usize = 64;
+/// Most pieces of one split message.
+pub const PIECES: u32 = 1_024;
 /// How far ahead of arrival a `ts` may lie before it is flagged, in milliseconds.
 pub const TS_AHEAD_MS: i64 = 5 * 60 * 1000;
 /// How much of a bad message quarantine keeps, in bytes.

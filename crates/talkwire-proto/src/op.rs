@@ -45,3 +45,36 @@ pub fn names(op: &str) -> Vec<&str> {
     let aliases = ALIASES.iter().find(|(canonical, _)| *canonical == name).map_or(&[][..], |(_, aliases)| aliases);
     std::iter::once(name).chain(aliases.iter().copied()).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn the_guide_s_short_names_mean_the_diagnostics_document_s_tools() {
+        for alias in ["speed_test", "wifi.speedtest", "network.speedtest"] {
+            assert_eq!(canonical(alias), "network.speedtest_full");
+        }
+        for alias in ["restart", "reboot", "device.reboot", "system.restart"] {
+            assert_eq!(canonical(alias), "device.restart");
+        }
+        assert_eq!(canonical("wifi.get_environment"), "wifi.get_environment");
+    }
+
+    #[test]
+    fn an_unknown_op_is_its_own() {
+        assert_eq!(canonical("toaster.brown"), "toaster.brown");
+        assert_eq!(names("toaster.brown"), ["toaster.brown"]);
+    }
+
+    #[test]
+    fn every_name_belongs_to_one_tool() {
+        let all: Vec<&str> = ALIASES.iter().flat_map(|(name, _)| names(name)).collect();
+        assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), all.len());
+        for (name, _) in ALIASES {
+            assert_eq!(names(name)[0], *name);
+            assert!(names(name).into_iter().all(|alias| canonical(alias) == *name));
+        }
+    }
+}

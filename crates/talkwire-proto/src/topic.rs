@@ -2,6 +2,7 @@
 
 use crate::id::{BadId, DeviceKey, GroupId, RoomName, Site, Tenant};
 use crate::limits;
+use crate::text::is_plain_char;
 use std::fmt;
 use std::str::FromStr;
 
@@ -141,7 +142,7 @@ pub enum BadTopic {
     #[error(transparent)]
     Name(#[from] BadId),
     /// A metric, event, test or client id that is empty, too long or has a wildcard.
-    #[error("topic has a name {0:?} that is empty, too long, or contains a wildcard or control character")]
+    #[error("topic has a name {0:?} that is empty, too long, or contains a wildcard, control or invisible character")]
     Word(String),
     /// None of our topics.
     #[error("topic {0:?} is not one that Talkwire knows")]
@@ -180,7 +181,7 @@ impl DeviceTail {
             ["state"] => Self::State,
             ["telemetry", metric] => Self::Telemetry(word(metric)?),
             ["evt", name] => Self::Event(word(name)?),
-            ["evt", family, name] => Self::Event(word(&format!("{family}.{name}"))?),
+            ["evt", parts @ ..] if parts.len() > 1 && parts.iter().all(|part| !part.is_empty()) => Self::Event(word(&parts.join("."))?),
             ["cmd", "req"] => Self::CmdReq,
             ["cmd", "ack"] => Self::CmdAck,
             ["cmd", "res"] => Self::CmdRes,
@@ -221,7 +222,7 @@ impl fmt::Display for DeviceTail {
 }
 
 fn word(text: &str) -> Result<String, BadTopic> {
-    let fits = !text.is_empty() && text.len() <= limits::WORD_CHARS && !text.chars().any(|c| c.is_control() || matches!(c, '+' | '#' | '/'));
+    let fits = !text.is_empty() && text.len() <= limits::WORD_CHARS && text.chars().all(|c| is_plain_char(c) && !matches!(c, '+' | '#' | '/'));
     if fits { Ok(text.into()) } else { Err(BadTopic::Word(text.chars().take(80).collect())) }
 }
 
@@ -274,3 +275,6 @@ impl fmt::Display for Topic {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,2 +1,7 @@
 //! The `talkwire` command.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    talkwire::cli::main()
+}

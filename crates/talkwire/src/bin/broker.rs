@@ -1,2 +1,5 @@
-//! Starts the exchange alone.
-fn main() {}
+//! `cargo run --bin broker`: starts the exchange alone.
+
+fn main() -> std::process::ExitCode {
+    talkwire::lone_broker::main()
+}

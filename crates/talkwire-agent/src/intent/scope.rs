@@ -1,0 +1,206 @@
+//! What a sentence affirms and what it denies: negation, "X is fine", and places that only say where a device stands.
+
+use super::{
+    lexicon::{ConceptId, Hit, Lexicon},
+    text::Word,
+};
+
+/// Words a negation reaches over, and characters in Chinese.
+const REACH: usize = 4;
+/// Words between a place and the device that stands there.
+const STANDS: usize = 3;
+
+/// A sentence of this many words is an answer or a greeting more often than a complaint.
+const SHORT: usize = 5;
+/// Words between "when the" and the device that is the cause.
+const CAUSED: usize = 2;
+/// So many kinds of device are a list.
+const MANY: usize = 3;
+
+/// The concepts with a part in the grammar.
+#[derive(Debug)]
+pub(super) struct Grammar {
+    negation: ConceptId,
+    blocks: ConceptId,
+    fine: ConceptId,
+    others: ConceptId,
+    /// What can be said to be fine: the speed, the delay, the signal.
+    topics: Vec<ConceptId>,
+    all_devices: ConceptId,
+    device: Vec<ConceptId>,
+    fixed: Vec<ConceptId>,
+    place: Vec<ConceptId>,
+    device_fine: ConceptId,
+    place_fine: ConceptId,
+    device_place: ConceptId,
+    cause: ConceptId,
+    device_cause: ConceptId,
+    short: ConceptId,
+}
+
+impl Grammar {
+    /// Takes the grammar's concepts from the lexicon, adding those that only arise here.
+    pub fn new(lexicon: &mut Lexicon) -> Self {
+        Self {
+            negation: lexicon.concept("negation", false),
+            blocks: lexicon.concept("blocks", false),
+            fine: lexicon.concept("fine", false),
+            others: lexicon.concept("others", false),
+            device_fine: lexicon.concept("device_fine", false),
+            place_fine: lexicon.concept("place_fine", false),
+            device_place: lexicon.concept("device_place", false),
+            cause: lexicon.concept("cause", false),
+            device_cause: lexicon.concept("device_cause", false),
+            short: lexicon.concept("short", false),
+            topics: ["speed", "delay", "weak"]
+                .map(|name| lexicon.concept(name, true))
+                .into(),
+            all_devices: lexicon.concept("all_devices", false),
+            device: lexicon.group("device"),
+            fixed: lexicon.group("device.fixed"),
+            place: lexicon.group("place"),
+        }
+    }
+
+    /// Settles polarity, in place.
+    pub fn settle(&self, lexicon: &Lexicon, words: &[Word], hits: &mut Vec<Hit>) {
+        self.negate(lexicon, hits);
+        self.affirm(lexicon, hits);
+        self.furnish(words, hits);
+        self.blame(hits);
+        self.gather(hits);
+        if (1..=SHORT).contains(&words.len()) {
+            hits.push(Hit::of_sentence(self.short, words.len()));
+        }
+    }
+
+    /// A negation denies the first symptom after it in the clause, unless "but" or "it is" stands between.
+    fn negate(&self, lexicon: &Lexicon, hits: &mut [Hit]) {
+        let cues: Vec<Hit> = hits
+            .iter()
+            .filter(|h| h.concept == self.negation)
+            .cloned()
+            .collect();
+        let stops: Vec<usize> = hits
+            .iter()
+            .filter(|h| h.concept == self.blocks)
+            .map(|h| h.start)
+            .collect();
+        for cue in cues {
+            let reached =
+                |h: &Hit| h.clause == cue.clause && h.start >= cue.end && h.start < cue.end + REACH;
+            let open = |h: &Hit| !stops.iter().any(|&stop| stop >= cue.end && stop <= h.start);
+            let denied = hits
+                .iter()
+                .filter(|h| lexicon.negatable(h.concept) && reached(h) && open(h))
+                .map(|h| h.start)
+                .min();
+            for hit in hits
+                .iter_mut()
+                .filter(|h| Some(h.start) == denied && lexicon.negatable(h.concept))
+            {
+                hit.negated = true;
+            }
+        }
+    }
+
+    /// "The speed is fine" denies the speed; "the tablet is fine" and "fine in the hall" say what works.
+    fn affirm(&self, lexicon: &Lexicon, hits: &mut Vec<Hit>) {
+        let fines: Vec<Hit> = hits
+            .iter()
+            .filter(|h| h.concept == self.fine)
+            .cloned()
+            .collect();
+        for fine in fines {
+            let same = |h: &&mut Hit| h.clause == fine.clause;
+            let about_others = hits
+                .iter()
+                .any(|h| h.clause == fine.clause && h.concept == self.others);
+            let mut told = false;
+            for hit in hits
+                .iter_mut()
+                .filter(same)
+                .filter(|h| h.start < fine.end && self.topics.contains(&h.concept))
+            {
+                hit.negated |= !about_others;
+                told |= hit.negated;
+            }
+            if told {
+                continue;
+            }
+            let troubled = hits
+                .iter()
+                .any(|h| h.clause == fine.clause && lexicon.negatable(h.concept) && !h.negated);
+            let mentions = |group: &[ConceptId]| {
+                hits.iter()
+                    .any(|h| h.clause == fine.clause && group.contains(&h.concept))
+            };
+            let (device, place) = (mentions(&self.device), mentions(&self.place));
+            if device && !troubled {
+                hits.push(fine.meaning(self.device_fine));
+            }
+            if place && !troubled && !device {
+                hits.push(fine.meaning(self.place_fine));
+            }
+        }
+    }
+
+    /// "The television in the bedroom" is a device; the bedroom is not where the trouble is.
+    fn furnish(&self, words: &[Word], hits: &mut [Hit]) {
+        let fixed: Vec<(usize, usize)> = hits
+            .iter()
+            .filter(|h| self.fixed.contains(&h.concept))
+            .map(|h| (h.start, h.end))
+            .collect();
+        for hit in hits.iter_mut().filter(|h| self.place.contains(&h.concept)) {
+            let beside = |&(start, end): &(usize, usize)| {
+                let before = start >= hit.end && start - hit.end <= 1;
+                let after = hit.start >= end
+                    && hit.start - end <= STANDS
+                    && words[end..hit.start].iter().all(|w| w.text.is_ascii());
+                (before || after) && words[start].clause == words[hit.start].clause
+            };
+            if fixed.iter().any(beside) {
+                hit.concept = self.device_place;
+            }
+        }
+    }
+
+    /// "Whenever the television is on" names what causes the trouble, not what suffers from it.
+    fn blame(&self, hits: &mut [Hit]) {
+        let causes: Vec<(u16, usize)> = hits
+            .iter()
+            .filter(|h| h.concept == self.cause)
+            .map(|h| (h.clause, h.end))
+            .collect();
+        for hit in hits.iter_mut().filter(|h| self.fixed.contains(&h.concept)) {
+            let after = |&(clause, end): &(u16, usize)| {
+                clause == hit.clause && hit.start >= end && hit.start - end <= CAUSED
+            };
+            if causes.iter().any(after) {
+                hit.concept = self.device_cause;
+            }
+        }
+    }
+
+    /// A list of devices is everybody.
+    fn gather(&self, hits: &mut Vec<Hit>) {
+        let well: Vec<u16> = hits
+            .iter()
+            .filter(|h| h.concept == self.device_fine)
+            .map(|h| h.clause)
+            .collect();
+        let troubled = hits
+            .iter()
+            .filter(|h| !well.contains(&h.clause))
+            .map(|h| h.concept);
+        let mut kinds: Vec<ConceptId> = troubled.filter(|c| self.device.contains(c)).collect();
+        kinds.sort_unstable();
+        kinds.dedup();
+        if kinds.len() >= MANY
+            && let Some(last) = hits.iter().rfind(|h| self.device.contains(&h.concept))
+        {
+            hits.push(last.meaning(self.all_devices));
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! Devices: what they say of themselves, and what is kept of it.
+
+use super::Core;
+use crate::changeset::Report;
+use crate::device::Device;
+use crate::effect::{Effect, EventRow, Notice, Sample, Save};
+use serde_json::{Value, json};
+use talkwire_proto::attr::Attr;
+use talkwire_proto::capability::{CapabilityUpdate, ToolSupport};
+use talkwire_proto::command::CommandEnvelope;
+use talkwire_proto::envelope::Envelope;
+use talkwire_proto::event::Severity;
+use talkwire_proto::inbound::DeviceBody;
+use talkwire_proto::lwt::Presence;
+use talkwire_proto::telemetry::Telemetry;
+use talkwire_proto::{DeviceKey, chatroom};
+
+/// A device's row is written at least this often while it only sends samples, in milliseconds.
+const SAVE_EVERY_MS: i64 = 60_000;
+
+impl Core {
+    pub(super) fn device_message(&mut self, now_ms: i64, key: DeviceKey, envelope: Envelope, body: DeviceBody, _bytes: usize) {
+        self.ensure_device(now_ms, &key);
+        let went_online = !matches!(&body, DeviceBody::Lwt(lwt) if lwt.status == Presence::Offline) && self.set_presence(now_ms, &key, true);
+        if let Some(device) = self.devices.get_mut(&key) {
+            device.last_seen_ms = now_ms;
+            device.diagnostics.messages_received += 1;
+            device.diagnostics.clock_ahead += u64::from(envelope.ts_ahead);
+        }
+        if went_online {
+            self.device_came_back(now_ms, &key);
+        }
+        if envelope.schema_unknown {
+            return self.keep_event(now_ms, &key, &envelope, "message.unknown_schema".into(), Severity::Warning, envelope.raw.clone());
+        }
+        match body {
+            DeviceBody::Lwt(lwt) => {
+                if lwt.status == Presence::Offline
+                    && self.set_presence(now_ms, &key, false)
+                    && lwt.reason.as_deref() != Some("normal_shutdown")
+                    && let Some(device) = self.devices.get_mut(&key)
+                {
+                    device.diagnostics.connection_errors += 1;
+                }
+                self.save_device(now_ms, &key);
+            }
+            DeviceBody::Attr(attr) => self.take_attr(now_ms, &key, attr, envelope.raw),
+            DeviceBody::State(state) => {
+                if let Some(device) = self.devices.get_mut(&key) {
+                    device.health = state.health;
+                    device.state = envelope.raw;
+                }
+                self.save_device(now_ms, &key);
+            }
+            DeviceBody::Telemetry(metric, telemetry) => self.keep_samples(now_ms, &key, &envelope, &metric, telemetry),
+            DeviceBody::Event(name, event) => {
+                if name == "changeset.rolled_back" {
+                    self.device_restored(now_ms, &key, &event.data);
+                }
+                self.keep_event(now_ms, &key, &envelope, name, event.severity, Value::Object(event.data));
+            }
+            DeviceBody::Ack(ack) => {
+                let change = self.life.ack(now_ms, &key, ack);
+                self.command_answered(now_ms, &key, change);
+            }
+            DeviceBody::Answer(answer) => {
+                let change = self.life.answer(now_ms, &key, answer);
+                self.command_answered(now_ms, &key, change);
+            }
+            DeviceBody::Topology(part, _) => self.keep_event(now_ms, &key, &envelope, format!("topology.{part}"), Severity::Info, envelope.raw.clone()),
+            DeviceBody::Diagnostics(test) => self.keep_event(now_ms, &key, &envelope, format!("diagnostics.{test}"), Severity::Info, envelope.raw.clone()),
+            DeviceBody::Newer(tail) => self.keep_event(now_ms, &key, &envelope, format!("message.newer.{}", tail.to_string().replace('/', ".")), Severity::Warning, envelope.raw.clone()),
+            DeviceBody::Capability(update) => {
+                self.take_capabilities(&key, &update);
+                self.save_device(now_ms, &key);
+            }
+        }
+        if self.saved_ms.get(&key).is_none_or(|at| now_ms - at >= SAVE_EVERY_MS) {
+            self.save_device(now_ms, &key);
+        }
+    }
+
+    fn ensure_device(&mut self, now_ms: i64, key: &DeviceKey) {
+        if !self.devices.contains_key(key) {
+            self.devices.insert(key.clone(), Device::unknown(key.clone(), now_ms));
+            self.audit(now_ms, key.tenant.as_str(), &format!("device:{key}"), "device.joined", &key.to_string(), Value::Null);
+        }
+    }
+
+    /// Returns whether the presence changed.
+    fn set_presence(&mut self, now_ms: i64, key: &DeviceKey, online: bool) -> bool {
+        let Some(device) = self.devices.get_mut(key).filter(|device| device.online != online) else { return false };
+        device.online = online;
+        device.presence_since_ms = now_ms;
+        self.save_device(now_ms, key);
+        true
+    }
+
+    fn device_came_back(&mut self, now_ms: i64, key: &DeviceKey) {
+        for change in self.life.resend_to(now_ms, key) {
+            self.command_changed(now_ms, change);
+        }
+        for changeset_id in self.open_sets_of(key) {
+            self.report(now_ms, &changeset_id, Report::Back(key.clone()));
+        }
+    }
+
+    fn device_restored(&mut self, now_ms: i64, key: &DeviceKey, data: &serde_json::Map<String, Value>) {
+        let text = |name: &str| data.get(name).and_then(Value::as_str).map(str::to_owned);
+        let Some(changeset_id) = text("changeset_id") else { return };
+        let (reason, hash) = (text("reason").unwrap_or_else(|| "deadline".into()), text("restored_hash"));
+        self.audit(
+            now_ms,
+            key.tenant.as_str(),
+            &format!("device:{key}"),
+            "changeset.restored_by_device",
+            &changeset_id,
+            json!({"reason": reason, "restored_hash": hash}),
+        );
+        self.report(now_ms, &changeset_id, Report::SelfRestored { key: key.clone(), reason, hash });
+    }
+
+    fn take_attr(&mut self, now_ms: i64, key: &DeviceKey, attr: Attr, raw: Value) {
+        let Some(device) = self.devices.get_mut(key) else { return };
+        if let Some(device_type) = attr.device_type {
+            device.device_type = chatroom::shown_name(&device_type);
+        }
+        if let Some(name) = attr.name.map(|name| chatroom::shown_name(&name)).filter(|name| !name.is_empty()) {
+            device.name = name;
+        }
+        device.model = attr.model.map(|model| chatroom::shown_name(&model)).or(device.model.take());
+        if !attr.features.is_empty() {
+            device.features = attr.features;
+        }
+        device.envelope = CommandEnvelope::from_word(attr.command_envelope.as_deref());
+        if let Some(tools) = attr.tools {
+            device.tools = tools;
+        }
+        // An `attr` that only carries a capability update says nothing of who the device is.
+        if attr.update.is_none() || raw.get("device_type").is_some() || device.attr.is_null() {
+            device.attr = raw;
+        }
+        if let Some(update) = attr.update {
+            self.take_capabilities(key, &update);
+        }
+        self.save_device(now_ms, key);
+    }
+
+    fn take_capabilities(&mut self, key: &DeviceKey, update: &CapabilityUpdate) {
+        let Some(device) = self.devices.get_mut(key) else { return };
+        for change in &update.changes {
+            let tool = device.tools.entry(change.tool.clone()).or_insert_with(ToolSupport::plain);
+            match (change.change_type.as_str(), &change.new_value) {
+                ("version", Value::String(version)) => tool.version = Some(version.clone()),
+                ("availability" | "supported", Value::Bool(flag)) => tool.supported = *flag,
+                _ => {}
+            }
+            tool.reason.clone_from(&change.reason);
+        }
+    }
+
+    fn keep_samples(&mut self, now_ms: i64, key: &DeviceKey, envelope: &Envelope, metric: &str, telemetry: Telemetry) {
+        let ts_ms = envelope.ts_ms.filter(|_| !envelope.ts_ahead).unwrap_or(now_ms);
+        let sample = |metric: String, value: Option<f64>, unit: Option<String>, body: Option<Value>| Sample {
+            key: key.clone(),
+            metric,
+            ts_ms,
+            received_ms: now_ms,
+            value,
+            unit,
+            body,
+        };
+        if telemetry.value.is_some() {
+            self.save(Save::Sample(sample(metric.into(), telemetry.value, telemetry.unit.clone(), None)));
+        }
+        for (name, value) in &telemetry.figures {
+            self.save(Save::Sample(sample(format!("{metric}.{name}"), Some(*value), None, None)));
+        }
+        if telemetry.value.is_none() && telemetry.figures.is_empty() {
+            self.save(Save::Sample(sample(metric.into(), None, telemetry.unit, Some(envelope.raw.clone()))));
+        }
+    }
+
+    fn keep_event(&mut self, now_ms: i64, key: &DeviceKey, envelope: &Envelope, event_type: String, severity: Severity, data: Value) {
+        let flagged = envelope.ts_ahead || envelope.schema_unknown;
+        let event = EventRow { key: key.clone(), event_type, severity, data, ts_ms: envelope.ts_ms.unwrap_or(now_ms), received_ms: now_ms, flagged };
+        self.save(Save::Event(event.clone()));
+        self.out.push(Effect::Notify(Notice::Event(event)));
+    }
+
+    pub(super) fn save_device(&mut self, now_ms: i64, key: &DeviceKey) {
+        if let Some(device) = self.devices.get(key) {
+            let device = Box::new(device.clone());
+            self.saved_ms.insert(key.clone(), now_ms);
+            self.out.push(Effect::Save(Save::Device(device.clone())));
+            self.out.push(Effect::Notify(Notice::Device(device)));
+        }
+    }
+}

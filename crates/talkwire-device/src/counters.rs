@@ -1,0 +1,85 @@
+//! The diagnostics of the device itself, with the names of `spec/rtk-integration-guide.md` (monitoring).
+
+use crate::clock::unix_ms;
+use serde_json::{Value, json};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Instant;
+
+/// What was counted since the start.
+#[derive(Debug)]
+pub(crate) struct Counters {
+    started: Instant,
+    pub(crate) messages_sent: AtomicU64,
+    pub(crate) messages_received: AtomicU64,
+    pub(crate) connection_errors: AtomicU64,
+    pub(crate) malformed: AtomicU64,
+    pub(crate) missed: AtomicU64,
+    pub(crate) unsent: AtomicU64,
+    pub(crate) commands: AtomicU64,
+    pub(crate) duplicates: AtomicU64,
+    last_heartbeat: AtomicI64,
+    last_command: AtomicI64,
+}
+
+impl Counters {
+    pub(crate) fn start() -> Self {
+        Self {
+            started: Instant::now(),
+            messages_sent: AtomicU64::new(0),
+            messages_received: AtomicU64::new(0),
+            connection_errors: AtomicU64::new(0),
+            malformed: AtomicU64::new(0),
+            missed: AtomicU64::new(0),
+            unsent: AtomicU64::new(0),
+            commands: AtomicU64::new(0),
+            duplicates: AtomicU64::new(0),
+            last_heartbeat: AtomicI64::new(0),
+            last_command: AtomicI64::new(0),
+        }
+    }
+
+    pub(crate) fn heartbeat(&self) {
+        self.last_heartbeat.store(unix_ms(), Ordering::Relaxed);
+    }
+
+    pub(crate) fn command(&self) {
+        self.commands.fetch_add(1, Ordering::Relaxed);
+        self.last_command.store(unix_ms(), Ordering::Relaxed);
+    }
+
+    pub(crate) fn uptime_s(&self) -> u64 {
+        self.started.elapsed().as_secs()
+    }
+
+    /// Unix milliseconds of the last command; `null` before the first.
+    pub(crate) fn last_command_ts(&self) -> Value {
+        moment(&self.last_command)
+    }
+
+    pub(crate) fn diagnostics(&self) -> Value {
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        json!({
+            "messages_sent": count(&self.messages_sent),
+            "messages_received": count(&self.messages_received),
+            "connection_errors": count(&self.connection_errors),
+            "last_heartbeat": moment(&self.last_heartbeat),
+            "uptime": self.uptime_s(),
+            "malformed": count(&self.malformed),
+            "missed": count(&self.missed),
+            "unsent": count(&self.unsent),
+            "commands": count(&self.commands),
+            "duplicates": count(&self.duplicates),
+        })
+    }
+}
+
+pub(crate) fn add(counter: &AtomicU64, count: u64) {
+    counter.fetch_add(count, Ordering::Relaxed);
+}
+
+fn moment(at: &AtomicI64) -> Value {
+    match at.load(Ordering::Relaxed) {
+        0 => Value::Null,
+        ts_ms => json!(ts_ms),
+    }
+}

@@ -1,0 +1,42 @@
+//! What can go wrong on the pipe.
+
+use crate::config::LinkConfig;
+
+/// Why the link could not do what was asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LinkError {
+    /// The configuration cannot be used.
+    #[error("link configuration: {0}")]
+    Config(String),
+    /// As many messages as [`LinkConfig::queue`] allows wait for their acknowledgement.
+    #[error("{0} messages already wait for the broker; try again when it has taken some")]
+    Full(usize),
+    /// A QoS 0 message while the broker is away; it would be old when it arrived.
+    #[error("not connected; a message without acknowledgement is not kept")]
+    Down,
+    /// The message is larger than this side or the broker takes.
+    #[error("message of {bytes} bytes on {topic:?} is over the limit of {limit}")]
+    TooLarge {
+        /// Where it was going.
+        topic: String,
+        /// Its payload and topic.
+        bytes: usize,
+        /// The smaller of our limit and the broker's.
+        limit: usize,
+    },
+    /// A topic with a wildcard, or an empty one.
+    #[error("{0:?} is not a topic to publish to")]
+    Topic(String),
+    /// The broker refused the message.
+    #[error("the broker refused the message: {0}")]
+    Refused(String),
+    /// The link was closed first.
+    #[error("the link is closed")]
+    Closed,
+}
+
+impl LinkError {
+    pub(crate) fn full(config: &LinkConfig) -> Self {
+        Self::Full(config.queue)
+    }
+}

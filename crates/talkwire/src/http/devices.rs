@@ -1,0 +1,179 @@
+//! Devices and commands.
+
+use super::problem::{Body, Params, Problem};
+use super::who::{Who, ok};
+use super::{Answer, Paging, Shared, page, read};
+use axum::extract::{Path, State};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use std::time::Duration;
+use talkwire_core::device::Device;
+use talkwire_core::effect::{EventRow, Notice, Sample};
+use talkwire_core::{Ask, Refusal};
+use talkwire_proto::{Code, DeviceId, DeviceKey};
+
+type Three = (String, String, String);
+
+fn key((tenant, site, device_id): Three) -> Result<DeviceKey, Problem> {
+    let wrong = |error: talkwire_proto::id::BadId| Problem::bad_request(error.to_string());
+    Ok(DeviceKey { tenant: tenant.parse().map_err(wrong)?, site: site.parse().map_err(wrong)?, device_id: DeviceId::from_door(&device_id).map_err(wrong)? })
+}
+
+/// A device in a list.
+pub fn brief(device: &Device) -> Value {
+    json!({
+        "tenant": device.key.tenant, "site": device.key.site, "device_id": device.key.device_id, "name": device.name,
+        "device_type": device.device_type, "model": device.model, "online": device.online, "presence_since_ms": device.presence_since_ms,
+        "health": device.health, "last_seen_ms": device.last_seen_ms, "first_seen_ms": device.first_seen_ms,
+        "capabilities": if device.tools.is_empty() { device.features.clone() } else { device.available_ops() },
+    })
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub struct Filter {
+    limit: Option<usize>,
+    after: Option<String>,
+    tenant: Option<String>,
+    site: Option<String>,
+}
+
+pub async fn list(State(house): State<Shared>, Params(filter): Params<Filter>, _who: Who) -> Answer {
+    let limit = Paging { limit: filter.limit.or(Some(200)), after: None }.limit()?;
+    let value = house.hub.read(move |core| {
+        let wanted = core.devices().filter(|device| filter.tenant.as_ref().is_none_or(|tenant| device.key.tenant.as_str() == tenant) && filter.site.as_ref().is_none_or(|site| device.key.site.as_str() == site));
+        let mut rest = wanted.filter(|device| filter.after.as_ref().is_none_or(|after| device.key.to_string() > *after)).peekable();
+        let (mut items, mut last) = (Vec::new(), None);
+        while let Some(device) = rest.next_if(|_| items.len() < limit) {
+            last = Some(device.key.to_string());
+            items.push(brief(device));
+        }
+        json!({"items": items, "next": last.filter(|_| rest.peek().is_some())})
+    });
+    ok(value.await?)
+}
+
+pub async fn one(State(house): State<Shared>, Path(path): Path<Three>, _who: Who) -> Answer {
+    let key = key(path)?;
+    let name = key.to_string();
+    let value = house.hub.read(move |core| {
+        core.device(&key).map_or(Value::Null, |device| {
+            let mut value = brief(device);
+            value["attr"] = device.attr.clone();
+            value["state"] = device.state.clone();
+            value["tools"] = json!(device.tools);
+            value["diagnostics"] = json!(device.diagnostics);
+            value
+        })
+    });
+    match value.await? {
+        Value::Null => Err(Problem::not_found(format!("no device {name} is known; GET /api/v1/devices lists them"))),
+        value => ok(value),
+    }
+}
+
+/// An event in a list.
+pub fn event(event: EventRow) -> Value {
+    json!({"device_id": event.key.device_id, "event_type": event.event_type, "severity": event.severity, "data": event.data, "ts_ms": event.ts_ms, "received_ms": event.received_ms, "flagged": event.flagged})
+}
+
+pub async fn events(State(house): State<Shared>, Path(path): Path<Three>, Params(paging): Params<Paging>, _who: Who) -> Answer {
+    let (key, limit) = (key(path)?, paging.limit()?);
+    let found = read(&house, move |reader| reader.events(&key, limit, paging.after.as_deref())).await?;
+    Ok(page(found, event))
+}
+
+pub async fn metrics(State(house): State<Shared>, Path(path): Path<Three>, _who: Who) -> Answer {
+    let key = key(path)?;
+    let found = read(&house, move |reader| reader.metrics(&key)).await?;
+    ok(json!({"items": found, "next": null}))
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub struct Range {
+    limit: Option<usize>,
+    after: Option<String>,
+    from_ms: Option<i64>,
+    to_ms: Option<i64>,
+}
+
+pub async fn telemetry(State(house): State<Shared>, Path((tenant, site, device_id, metric)): Path<(String, String, String, String)>, Params(range): Params<Range>, _who: Who) -> Answer {
+    let key = key((tenant, site, device_id))?;
+    let limit = Paging { limit: range.limit, after: None }.limit()?;
+    let (from_ms, to_ms) = (range.from_ms.unwrap_or(0), range.to_ms.unwrap_or(i64::MAX));
+    let found = read(&house, move |reader| reader.telemetry(&key, &metric, from_ms, to_ms, limit, range.after.as_deref())).await?;
+    Ok(page(found, |sample: Sample| json!({"ts_ms": sample.ts_ms, "received_ms": sample.received_ms, "value": sample.value, "unit": sample.unit, "body": sample.body})))
+}
+
+pub async fn commands(State(house): State<Shared>, Path(path): Path<Three>, Params(paging): Params<Paging>, _who: Who) -> Answer {
+    let (key, limit) = (key(path)?, paging.limit()?);
+    let found = read(&house, move |reader| reader.commands(Some(&key), limit, paging.after.as_deref())).await?;
+    Ok(page(found, |command| json!(command)))
+}
+
+pub async fn all_commands(State(house): State<Shared>, Params(paging): Params<Paging>, _who: Who) -> Answer {
+    let limit = paging.limit()?;
+    let found = read(&house, move |reader| reader.commands(None, limit, paging.after.as_deref())).await?;
+    Ok(page(found, |command| json!(command)))
+}
+
+#[derive(Debug, Deserialize)]
+pub struct CommandBody {
+    tenant: String,
+    site: String,
+    device_id: String,
+    op: String,
+    #[serde(default)]
+    args: Map<String, Value>,
+    #[serde(default)]
+    timeout_ms: Option<u64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub struct Wait {
+    #[serde(default)]
+    wait: bool,
+}
+
+/// Longest time that a request waits for a command, beyond the command's own time-out.
+const WAIT_MORE: Duration = Duration::from_secs(5);
+
+pub async fn send_command(State(house): State<Shared>, Params(wait): Params<Wait>, Who(who): Who, Body(body): Body<CommandBody>) -> Answer {
+    let key = key((body.tenant, body.site, body.device_id))?;
+    let mut notices = house.hub.notices();
+    let command = house.hub.ask(who, Ask::Command { key, op: body.op, args: body.args, timeout_ms: body.timeout_ms }).await?;
+    if !wait.wait {
+        return ok(command);
+    }
+    let id = command["id"].as_str().unwrap_or_default().to_owned();
+    let most = Duration::from_millis(command["timeout_ms"].as_u64().unwrap_or(60_000) * 2) + WAIT_MORE;
+    let ended = tokio::time::timeout(most, async {
+        loop {
+            match notices.recv().await {
+                Ok(Notice::Command(command)) if command.id == id && command.status.has_ended() => return Some(json!(command)),
+                Ok(_) => {}
+                Err(tokio::sync::broadcast::error::RecvError::Lagged(_)) => {
+                    let wanted = id.clone();
+                    let now = house.hub.read(move |core| core.command(&wanted).filter(|command| command.status.has_ended()).map_or(Value::Null, |command| json!(command))).await.ok()?;
+                    if !now.is_null() {
+                        return Some(now);
+                    }
+                }
+                Err(tokio::sync::broadcast::error::RecvError::Closed) => return None,
+            }
+        }
+    });
+    match ended.await {
+        Ok(Some(command)) => ok(command),
+        _ => Err(Refusal::new(Code::Timeout, "the command has not ended yet; ask for it again by its id").with("id", id).into()),
+    }
+}
+
+pub async fn command(State(house): State<Shared>, Path(id): Path<String>, _who: Who) -> Answer {
+    let wanted = id.clone();
+    let found = read(&house, move |reader| reader.command(&wanted)).await?;
+    found.map(|command| axum::Json(json!(command))).ok_or_else(|| Problem::not_found(format!("no command {id} is known")))
+}
+
+pub async fn cancel_command(State(house): State<Shared>, Path(id): Path<String>, Who(who): Who) -> Answer {
+    ok(house.hub.ask(who, Ask::CancelCommand(id)).await?)
+}

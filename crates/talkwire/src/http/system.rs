@@ -1,0 +1,125 @@
+//! The system itself: tools, causes, flows, audit, quarantine, health.
+
+use super::problem::{Params, Problem};
+use super::who::{Who, ok};
+use super::{Answer, Paging, Shared, page, read};
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use serde_json::json;
+use std::fmt::Write as _;
+use talkwire_core::audit::{GENESIS, verify};
+
+pub async fn tools(State(house): State<Shared>, _who: Who) -> Answer {
+    let value = house.hub.read(|core| {
+        let items = core.catalogue().tools().map(|tool| {
+            json!({
+                "op": tool.op, "class": tool.class, "permission": tool.permission, "risk": tool.risk, "title": tool.title, "impact": tool.impact,
+                "typical_ms": tool.typical_ms, "timeout_ms": tool.timeout_ms, "resource": tool.resource, "alternatives": tool.alternatives,
+                "version": tool.version, "args_schema": tool.args_schema(), "result_schema": tool.result,
+            })
+        });
+        let items: Vec<_> = items.collect();
+        json!({"items": items, "next": null})
+    });
+    ok(value.await?)
+}
+
+pub async fn causes(_who: Who) -> Answer {
+    ok(json!({"items": crate::mind::mind().causes(), "next": null}))
+}
+
+pub async fn flows(_who: Who) -> Answer {
+    ok(json!({"items": crate::mind::mind().flows(), "next": null}))
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub struct AuditFilter {
+    limit: Option<usize>,
+    after: Option<String>,
+    tenant: Option<String>,
+}
+
+pub async fn audit(State(house): State<Shared>, Params(filter): Params<AuditFilter>, Who(who): Who) -> Answer {
+    if !who.is_person() {
+        return Err(talkwire_core::Refusal::new(talkwire_proto::Code::AuthRequired, "the audit is read by signed-in people; open the console, or send the owner's token").into());
+    }
+    let limit = Paging { limit: filter.limit, after: None }.limit()?;
+    let key = house.identity.signing_key().verifying_key();
+    let (found, tenants, tenant, finding) = read(&house, move |reader| {
+        let tenants = reader.tenants()?;
+        let tenant = filter.tenant.or_else(|| tenants.first().cloned()).unwrap_or_default();
+        let found = reader.audit(&tenant, limit, filter.after.as_deref())?;
+        let rows = reader.audit_rows_from(&tenant, 0, 100_000)?;
+        let first = rows.first().map_or(GENESIS.to_owned(), |row| row.prev_hash.clone());
+        let finding = verify(&rows, &reader.audit_heads(&tenant)?, &key, &first);
+        Ok((found, tenants, tenant, finding))
+    })
+    .await?;
+    let mut body = page(found, |row| json!(row)).0;
+    body["chain"] = json!({"ok": finding.fault.is_none(), "checked": finding.checked, "fault": finding.fault});
+    body["tenant"] = json!(tenant);
+    body["tenants"] = json!(tenants);
+    ok(body)
+}
+
+pub async fn quarantine(State(house): State<Shared>, Params(paging): Params<Paging>, _who: Who) -> Answer {
+    let limit = paging.limit()?;
+    let found = read(&house, move |reader| reader.quarantine(limit)).await?;
+    let items: Vec<_> = found.into_iter().map(|row| json!({"topic": row.topic, "reason": row.reason, "payload": String::from_utf8_lossy(&row.payload), "count": row.count, "first_ms": row.first_ms, "last_ms": row.last_ms})).collect();
+    ok(json!({"items": items, "next": null}))
+}
+
+pub async fn system(State(house): State<Shared>, _who: Who) -> Answer {
+    let (bytes, bad) = read(&house, |reader| Ok((reader.size_bytes()?, reader.quarantine_count()?))).await?;
+    let counts = house.hub.read(|core| json!({"total": core.devices().count(), "online": core.devices().filter(|device| device.online).count(), "clients": core.client_count()})).await?;
+    let (received, published, commits) = house.hub.health().counts();
+    let seconds = ((house.clock.now_ms() - house.clock.start_ms()) as f64 / 1000.0).max(1.0);
+    let listeners: Vec<_> = house.listeners.iter().map(|(kind, addr)| json!({"kind": kind, "address": addr.to_string()})).collect();
+    ok(json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "started_ms": house.clock.start_ms(), "now_ms": house.clock.now_ms(),
+        "listeners": listeners,
+        "clients": counts["clients"],
+        "devices": {"total": counts["total"], "online": counts["online"]},
+        "rates": {"messages_per_s": received as f64 / seconds, "received": received, "published": published, "commits": commits},
+        "store": {"bytes": bytes, "engine": "sqlite", "path": house.data.join("talkwire.db").display().to_string()},
+        "assistant": {"mode": "rules"},
+        "quarantine": bad,
+        "degraded": house.hub.health().is_degraded(),
+        "trouble": house.hub.health().trouble(),
+        "public_key": house.identity.public_key(),
+    }))
+}
+
+pub async fn healthz(State(house): State<Shared>) -> Answer {
+    ok(json!({"status": if house.hub.health().is_degraded() { "degraded" } else { "ok" }, "trouble": house.hub.health().trouble()}))
+}
+
+/// 200 when everything accepts.
+pub async fn readyz(State(house): State<Shared>) -> Response {
+    let loop_answers = house.hub.read(|_| json!(true)).await.is_ok();
+    if loop_answers && !house.hub.health().is_degraded() {
+        return axum::Json(json!({"status": "ready"})).into_response();
+    }
+    (StatusCode::SERVICE_UNAVAILABLE, axum::Json(json!({"status": "not ready", "trouble": house.hub.health().trouble()}))).into_response()
+}
+
+/// Prometheus text.
+pub async fn metrics(State(house): State<Shared>) -> Result<String, Problem> {
+    let counts = house.hub.read(|core| json!({"total": core.devices().count(), "online": core.devices().filter(|device| device.online).count(), "clients": core.client_count()})).await?;
+    let (received, published, commits) = house.hub.health().counts();
+    let mut text = String::new();
+    let mut line = |name: &str, kind: &str, help: &str, value: String| {
+        let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}");
+    };
+    line("talkwire_messages_received_total", "counter", "Messages accepted and committed.", received.to_string());
+    line("talkwire_messages_published_total", "counter", "Messages published by the server.", published.to_string());
+    line("talkwire_commits_total", "counter", "Transactions committed.", commits.to_string());
+    line("talkwire_devices", "gauge", "Devices known.", counts["total"].to_string());
+    line("talkwire_devices_online", "gauge", "Devices connected.", counts["online"].to_string());
+    line("talkwire_clients", "gauge", "MQTT clients connected.", counts["clients"].to_string());
+    line("talkwire_degraded", "gauge", "1 while the store refuses.", u8::from(house.hub.health().is_degraded()).to_string());
+    Ok(text)
+}

@@ -1,0 +1,97 @@
+//! The event loop: takes what happened in batches, asks the rules, has all effects committed, then acknowledges, publishes and tells.
+
+mod event;
+mod post;
+mod turn;
+mod writer;
+
+pub use event::{Event, HubHandle, Overload};
+pub use post::Post;
+pub use writer::Health;
+
+use crate::clock::Clock;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+use talkwire_core::Core;
+use talkwire_core::effect::Notice;
+use talkwire_store::Store;
+use tokio::sync::broadcast;
+use turn::Turn;
+
+/// At most so many events are taken into one batch.
+const BATCH_EVENTS: usize = 1_024;
+/// Collecting a batch takes at most this long.
+const BATCH_TIME: Duration = Duration::from_millis(2);
+/// Events that wait for the loop; beyond it senders are told to come back.
+const QUEUE: usize = 16_384;
+/// The loop looks at its deadlines at least this often.
+const IDLE: Duration = Duration::from_millis(500);
+
+/// A running hub.
+pub struct Hub {
+    handle: HubHandle,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Hub {
+    /// Starts the loop and the writer on threads of their own. `posts` carries publishes out in order.
+    pub fn start(core: Core, store: Box<dyn Store>, clock: Clock, posts: tokio::sync::mpsc::Sender<Post>) -> Self {
+        let (events, inbox) = sync_channel(QUEUE);
+        let (batches, writer_inbox) = sync_channel(1);
+        let (notices, _) = broadcast::channel::<Notice>(8_192);
+        let health = Health::default();
+        let handle = HubHandle::new(events, notices.clone(), health.clone());
+        let writer = writer::Writer { store, posts, notices, health };
+        let writer = std::thread::Builder::new().name("writer".into()).spawn(move || writer.run(writer_inbox, clock)).expect("a thread can be started");
+        let events = std::thread::Builder::new().name("hub".into()).spawn(move || run(core, &inbox, &batches, clock)).expect("a thread can be started");
+        Self { handle, threads: vec![events, writer] }
+    }
+
+    /// A handle for doors and the gate.
+    pub fn handle(&self) -> HubHandle {
+        self.handle.clone()
+    }
+
+    /// Ends the loop after what is waiting, commits it, and waits for both threads.
+    pub fn stop(self) {
+        let _ = self.handle.send(Event::Stop);
+        drop(self.handle);
+        for thread in self.threads {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn run(mut core: Core, inbox: &Receiver<Event>, batches: &std::sync::mpsc::SyncSender<writer::Batch>, clock: Clock) {
+    let mut turn = Turn::default();
+    turn.take_effects(&mut core, clock.now_ms(), |core, now_ms| core.start(now_ms));
+    let mut stopping = false;
+    while !stopping {
+        if !turn.is_empty() && batches.send(turn.finish()).is_err() {
+            return;
+        }
+        let now_ms = clock.now_ms();
+        let wait = core.next_deadline().map_or(IDLE, |at| Duration::from_millis((at - now_ms).max(0) as u64)).min(IDLE);
+        let first = match inbox.recv_timeout(wait) {
+            Ok(event) => Some(event),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => return,
+        };
+        let began = Instant::now();
+        let mut next = first;
+        let mut taken = 0;
+        while let Some(event) = next {
+            stopping |= matches!(event, Event::Stop);
+            turn.take_event(&mut core, clock.now_ms(), event);
+            taken += 1;
+            next = if taken < BATCH_EVENTS && began.elapsed() < BATCH_TIME { inbox.try_recv().ok() } else { None };
+        }
+        let now_ms = clock.now_ms();
+        if core.next_deadline().is_some_and(|at| at <= now_ms) {
+            turn.take_effects(&mut core, now_ms, |core, now_ms| core.handle(now_ms, talkwire_core::Input::Tick));
+        }
+    }
+    turn.take_effects(&mut core, clock.now_ms(), Core::stop);
+    let _ = batches.send(turn.finish());
+}

@@ -1,0 +1,115 @@
+//! What reaches the loop, and the handle through which it does.
+
+use super::writer::Health;
+use bytes::Bytes;
+use serde_json::Value;
+use std::sync::mpsc::{SyncSender, TrySendError};
+use talkwire_core::effect::Notice;
+use talkwire_core::{Ask, Core, Origin, Principal, Refusal};
+use talkwire_proto::{Code, Inbound, Malformed};
+use tokio::sync::{broadcast, oneshot};
+
+/// Something that happened outside.
+pub enum Event {
+    /// A message was published; the sender waits for `done`: true when it is on the disk.
+    Message {
+        /// From whom.
+        from: Origin,
+        /// Where, as published.
+        topic: String,
+        /// What it means, or why it means nothing.
+        read: Result<Inbound, Malformed>,
+        /// The bytes, for quarantine.
+        payload: Bytes,
+        /// Told after the commit.
+        done: Option<oneshot::Sender<bool>>,
+    },
+    /// A client connected.
+    ClientUp(Origin),
+    /// A client is gone.
+    ClientDown(String),
+    /// A door asks; the answer comes after the commit.
+    Ask(Principal, Ask, oneshot::Sender<Result<Value, Refusal>>),
+    /// A door reads; what it reads is handed out after the commit of what led to it.
+    Read(Box<dyn FnOnce(&Core) -> Value + Send>, oneshot::Sender<Value>),
+    /// A door wants a complaint diagnosed.
+    Complain {
+        /// Who.
+        who: Principal,
+        /// The sentence.
+        text: String,
+        /// Tenant and site, when given.
+        place: Option<(String, String)>,
+        /// The session, after the commit.
+        reply: oneshot::Sender<Result<Value, Refusal>>,
+    },
+    /// Finish what is waiting, then end.
+    Stop,
+}
+
+/// The loop has more waiting than it may; come back later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("too much is waiting; try again in a second")]
+pub struct Overload;
+
+/// How doors and the gate reach the loop.
+#[derive(Clone)]
+pub struct HubHandle {
+    events: SyncSender<Event>,
+    notices: broadcast::Sender<Notice>,
+    health: Health,
+}
+
+impl HubHandle {
+    pub(super) fn new(events: SyncSender<Event>, notices: broadcast::Sender<Notice>, health: Health) -> Self {
+        Self { events, notices, health }
+    }
+
+    /// Hands an event in without waiting.
+    pub fn offer(&self, event: Event) -> Result<(), Overload> {
+        self.events.try_send(event).map_err(|error| match error {
+            TrySendError::Full(_) | TrySendError::Disconnected(_) => Overload,
+        })
+    }
+
+    pub(super) fn send(&self, event: Event) -> Result<(), Overload> {
+        self.events.send(event).map_err(|_| Overload)
+    }
+
+    /// Asks the rules and waits until the answer is committed.
+    pub async fn ask(&self, who: Principal, ask: Ask) -> Result<Value, Refusal> {
+        let (reply, answer) = oneshot::channel();
+        self.answered(Event::Ask(who, ask, reply), answer).await
+    }
+
+    /// Has a complaint diagnosed; the session as committed.
+    pub async fn complain(&self, who: Principal, text: String, place: Option<(String, String)>) -> Result<Value, Refusal> {
+        let (reply, answer) = oneshot::channel();
+        self.answered(Event::Complain { who, text, place, reply }, answer).await
+    }
+
+    async fn answered(&self, event: Event, answer: oneshot::Receiver<Result<Value, Refusal>>) -> Result<Value, Refusal> {
+        if self.health.is_degraded() {
+            return Err(Refusal::new(Code::StoreUnavailable, format!("nothing can be stored now: {}; free space and try again", self.health.trouble())));
+        }
+        self.offer(event).map_err(|overload| Refusal::new(Code::RateLimited, overload.to_string()))?;
+        answer.await.unwrap_or_else(|_| Err(Refusal::new(Code::StoreUnavailable, "it could not be stored; try again when the disk takes again")))
+    }
+
+    /// Reads from the rules' memory.
+    pub async fn read(&self, read: impl FnOnce(&Core) -> Value + Send + 'static) -> Result<Value, Refusal> {
+        let (reply, answer) = oneshot::channel();
+        self.offer(Event::Read(Box::new(read), reply)).map_err(|overload| Refusal::new(Code::RateLimited, overload.to_string()))?;
+        answer.await.map_err(|_| Refusal::new(Code::StoreUnavailable, "the server is stopping"))
+    }
+
+    /// What changes, from now on.
+    pub fn notices(&self) -> broadcast::Receiver<Notice> {
+        self.notices.subscribe()
+    }
+
+    /// How the store is.
+    pub fn health(&self) -> &Health {
+        &self.health
+    }
+}

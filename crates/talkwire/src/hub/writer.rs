@@ -1,0 +1,161 @@
+//! The writer: commits batch after batch, and only then lets anybody know.
+
+use super::post::Post;
+use crate::clock::Clock;
+use serde_json::Value;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::Receiver;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+use talkwire_core::effect::{History, Notice};
+use talkwire_core::{Publish, Refusal, Save};
+use talkwire_proto::Code;
+use talkwire_store::Store;
+use tokio::sync::{broadcast, mpsc, oneshot};
+
+/// Pause between two tries to commit while the disk refuses.
+const RETRY: Duration = Duration::from_millis(500);
+/// Old rows are dropped this often.
+const PRUNE_EVERY: Duration = Duration::from_secs(600);
+
+/// Somebody who waits for a commit.
+pub enum Done {
+    /// A publisher.
+    Message(oneshot::Sender<bool>),
+    /// A door that asked.
+    Ask(oneshot::Sender<Result<Value, Refusal>>, Result<Value, Refusal>),
+    /// A door that read.
+    Read(oneshot::Sender<Value>, Value),
+}
+
+/// Everything that one turn of the loop leads to.
+#[derive(Default)]
+pub struct Batch {
+    /// To be committed together.
+    pub saves: Vec<Save>,
+    /// Told after the commit.
+    pub done: Vec<Done>,
+    /// Published after the commit.
+    pub publishes: Vec<Publish>,
+    /// Read and published after the commit.
+    pub histories: Vec<History>,
+    /// Watchers are told after the commit.
+    pub notices: Vec<Notice>,
+    /// Messages in it.
+    pub received: u64,
+}
+
+impl Batch {
+    /// Whether nothing is to be done.
+    pub fn is_empty(&self) -> bool {
+        self.saves.is_empty() && self.done.is_empty() && self.publishes.is_empty() && self.histories.is_empty() && self.notices.is_empty()
+    }
+}
+
+/// How the store is, for everybody who must not promise what it cannot keep.
+#[derive(Clone, Default)]
+pub struct Health(Arc<State>);
+
+#[derive(Default)]
+struct State {
+    degraded: AtomicBool,
+    trouble: Mutex<String>,
+    received: AtomicU64,
+    published: AtomicU64,
+    commits: AtomicU64,
+}
+
+impl Health {
+    /// Whether the disk refuses: nothing is acknowledged and no change is begun.
+    pub fn is_degraded(&self) -> bool {
+        self.0.degraded.load(Ordering::Relaxed)
+    }
+
+    /// Why, in words.
+    pub fn trouble(&self) -> String {
+        self.0.trouble.lock().map(|text| text.clone()).unwrap_or_default()
+    }
+
+    /// Messages received, published, and commits made, since the start.
+    pub fn counts(&self) -> (u64, u64, u64) {
+        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        (load(&self.0.received), load(&self.0.published), load(&self.0.commits))
+    }
+
+    fn set(&self, trouble: Option<String>) {
+        self.0.degraded.store(trouble.is_some(), Ordering::Relaxed);
+        if let Ok(mut text) = self.0.trouble.lock() {
+            *text = trouble.unwrap_or_default();
+        }
+    }
+}
+
+/// Owns the store.
+pub struct Writer {
+    pub store: Box<dyn Store>,
+    pub posts: mpsc::Sender<Post>,
+    pub notices: broadcast::Sender<Notice>,
+    pub health: Health,
+}
+
+impl Writer {
+    /// Commits until the loop ends.
+    pub fn run(mut self, batches: Receiver<Batch>, clock: Clock) {
+        let mut pruned = Instant::now();
+        while let Ok(batch) = batches.recv() {
+            self.commit(batch);
+            if pruned.elapsed() >= PRUNE_EVERY {
+                pruned = Instant::now();
+                if let Err(error) = self.store.prune(clock.now_ms()) {
+                    tracing::warn!(%error, "old rows could not be dropped; tried again later");
+                }
+            }
+        }
+    }
+
+    fn commit(&mut self, mut batch: Batch) {
+        let mut tries = 0u32;
+        while let Err(error) = self.store.commit(&batch.saves) {
+            if tries == 0 {
+                tracing::error!(%error, rows = batch.saves.len(), "the store refuses; nothing is acknowledged until it takes again");
+                self.health.set(Some(error.to_string()));
+                // Whoever waits is told no at once. The rows are kept and committed when the disk takes again:
+                // a sender that repeats itself is recognised, and nothing was promised.
+                for done in batch.done.drain(..) {
+                    match done {
+                        Done::Message(done) => drop(done.send(false)),
+                        Done::Ask(reply, _) => drop(reply.send(Err(Refusal::new(Code::StoreUnavailable, error.to_string())))),
+                        Done::Read(reply, value) => drop(reply.send(value)),
+                    }
+                }
+            }
+            tries += 1;
+            std::thread::sleep(RETRY);
+        }
+        if tries > 0 {
+            tracing::info!(tries, "the store takes again");
+            self.health.set(None);
+        }
+        let counters = &self.health.0;
+        counters.received.fetch_add(batch.received, Ordering::Relaxed);
+        counters.published.fetch_add(batch.publishes.len() as u64, Ordering::Relaxed);
+        counters.commits.fetch_add(u64::from(!batch.saves.is_empty()), Ordering::Relaxed);
+        for done in batch.done {
+            match done {
+                Done::Message(done) => drop(done.send(true)),
+                Done::Ask(reply, answer) => drop(reply.send(answer)),
+                Done::Read(reply, value) => drop(reply.send(value)),
+            }
+        }
+        let posts = batch.publishes.into_iter().map(Post::Publish).chain(batch.histories.into_iter().map(Post::History));
+        for post in posts {
+            if self.posts.blocking_send(post).is_err() {
+                return;
+            }
+        }
+        for notice in batch.notices {
+            // Nobody watching is no error.
+            let _ = self.notices.send(notice);
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! Starts the house in order and stops it in reverse.
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::gate::HouseGate;
+use crate::http::{self, House};
+use crate::hub::{Hub, Post};
+use crate::identity::{Identity, seed};
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use talkwire_broker::{Broker, BrokerHandle, Gate, ListenerKind};
+use talkwire_core::core::Memory;
+use talkwire_core::{Catalogue, Core};
+use talkwire_proto::chat::ConnectionState;
+use talkwire_proto::{DeviceTail, Topic};
+use talkwire_store::{Loaded, Options, Reader, Sqlite, Store};
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+
+/// Publishes that wait for the broker; beyond it the writer waits.
+const POSTS: usize = 4_096;
+/// An orderly stop takes at most this long per part.
+const STOP_WITHIN: Duration = Duration::from_secs(4);
+
+/// A running house.
+pub struct Running {
+    hub: Hub,
+    broker: Broker,
+    posting: JoinHandle<()>,
+    serving: JoinHandle<std::io::Result<()>>,
+    stop: watch::Sender<bool>,
+    /// What is listened on: kind (`http`, `mqtt`, `websocket`) and address.
+    pub listeners: Vec<(String, SocketAddr)>,
+}
+
+/// Starts everything: memory, rules, broker, doors. Returns when all of them accept.
+pub async fn start(config: &Config) -> Result<Running> {
+    let clock = Clock::start();
+    let (store, reader) = open_store(config)?;
+    let identity = Arc::new(Identity::open(&config.data)?);
+    let memory = remember(store.load(clock.now_ms())?, &reader)?;
+    let retained = retained(&memory, clock.now_ms());
+    let core = Core::new(Arc::new(Catalogue::builtin()), seed(), identity.signing_key(), memory, clock.now_ms());
+    // The mind gets ready beside the start, so that the first complaint finds it awake.
+    std::thread::spawn(crate::mind::wake);
+
+    let web = TcpListener::bind(config.http).await.map_err(|error| port_taken(error, config.http, "--http"))?;
+    let (posts, outbox) = mpsc::channel(POSTS);
+    let hub = Hub::start(core, Box::new(store), clock, posts);
+    let gate: Arc<dyn Gate> = Arc::new(HouseGate::new(hub.handle(), identity.clone(), clock, config.limits.max_message_bytes));
+    let broker = Broker::start(config.broker(), gate).await.context("the broker did not start")?;
+    let handle = broker.handle();
+    for (topic, payload) in retained {
+        handle.publish(&topic, payload, 1, true).await?;
+    }
+    tell_connections(&handle, clock.now_ms(), "connected").await;
+    let posting = tokio::spawn(post(outbox, handle.clone(), reader.clone()));
+
+    let mut listeners = vec![("http".to_owned(), web.local_addr()?)];
+    listeners.extend(broker.addresses().iter().map(|address| (kind(address.kind).to_owned(), address.addr)));
+    let (stop, stopping) = watch::channel(false);
+    let house = Arc::new(House { hub: hub.handle(), reader, identity, clock, broker: Some(handle), listeners: listeners.clone(), data: config.data.clone(), stopping: stopping.clone() });
+    let mut until = stopping;
+    let serving = tokio::spawn(async move {
+        axum::serve(web, http::router(house))
+            .with_graceful_shutdown(async move {
+                let _ = until.wait_for(|stop| *stop).await;
+            })
+            .await
+    });
+    Ok(Running { hub, broker, posting, serving, stop, listeners })
+}
+
+impl Running {
+    /// The first address of a kind.
+    pub fn address(&self, kind: &str) -> Option<SocketAddr> {
+        self.listeners.iter().find(|(name, _)| name == kind).map(|(_, addr)| *addr)
+    }
+
+    /// The bound addresses as one JSON object.
+    pub fn ready(&self) -> Value {
+        json!({"ready": true, "pid": std::process::id(), "listeners": self.listeners.iter().map(|(kind, addr)| json!({"kind": kind, "address": addr.to_string()})).collect::<Vec<_>>()})
+    }
+
+    /// Stops in order: doors first, then clients, then the loop, which commits what is waiting.
+    pub async fn stop(self) {
+        let _ = self.stop.send(true);
+        tell_connections(&self.broker.handle(), Clock::start().now_ms(), "disconnected").await;
+        if tokio::time::timeout(STOP_WITHIN, self.serving).await.is_err() {
+            tracing::warn!("some HTTP requests did not end in time");
+        }
+        self.broker.stop().await;
+        let hub = self.hub;
+        let _ = tokio::time::timeout(STOP_WITHIN, tokio::task::spawn_blocking(move || hub.stop())).await;
+        self.posting.abort();
+    }
+}
+
+fn kind(kind: ListenerKind) -> &'static str {
+    match kind {
+        ListenerKind::Tcp => "mqtt",
+        ListenerKind::WebSocket => "websocket",
+    }
+}
+
+fn open_store(config: &Config) -> Result<(Sqlite, Reader)> {
+    let store = Sqlite::open(&config.data, Options::default())?;
+    let reader = store.reader();
+    Ok((store, reader))
+}
+
+fn remember(loaded: Loaded, reader: &Reader) -> Result<Memory> {
+    let living = loaded.sessions.iter().filter_map(|session| session.message_id.as_ref()).filter_map(|id| reader.message(id).transpose());
+    Ok(Memory {
+        living: living.collect::<Result<_, _>>()?,
+        devices: loaded.devices,
+        commands: loaded.commands,
+        sessions: loaded.sessions,
+        changesets: loaded.changesets,
+        rooms: loaded.rooms,
+        members: loaded.members,
+        message_ids: loaded.message_ids.into_iter().map(|(_, id)| id).collect(),
+        audit_ends: loaded.audit.into_iter().map(|end| (end.tenant, end.n, end.hash, end.head_n)).collect(),
+        settings: loaded.settings.into_iter().collect(),
+    })
+}
+
+/// Retained `attr`, `state` and `lwt` of all known devices, as they come back after a restart: nobody is connected yet.
+fn retained(memory: &Memory, now_ms: i64) -> Vec<(String, Vec<u8>)> {
+    let mut messages = Vec::new();
+    for device in &memory.devices {
+        let topic = |tail| Topic::Device(device.key.clone(), tail).to_string();
+        let offline = json!({"schema": "lwt/1.0", "ts": now_ms, "status": "offline", "last_seen": device.last_seen_ms, "reason": "server_restart"});
+        messages.push((topic(DeviceTail::Lwt), offline.to_string().into_bytes()));
+        let said = [(DeviceTail::Attr, &device.attr), (DeviceTail::State, &device.state)];
+        messages.extend(said.into_iter().filter(|(_, value)| !value.is_null()).map(|(tail, value)| (topic(tail), value.to_string().into_bytes())));
+    }
+    messages
+}
+
+async fn tell_connections(handle: &BrokerHandle, now_ms: i64, status: &str) {
+    for (topic, detail) in [("connection/ai-core", Some("rules")), ("connection/system", None)] {
+        let state = ConnectionState { status: status.into(), detail: detail.map(str::to_owned), since: now_ms, count: 1 };
+        let payload = serde_json::to_vec(&state).unwrap_or_default();
+        if let Err(error) = handle.publish(topic, payload, 1, true).await {
+            tracing::warn!(%error, topic, "the state could not be published");
+        }
+    }
+}
+
+async fn post(mut outbox: mpsc::Receiver<Post>, handle: BrokerHandle, reader: Reader) {
+    while let Some(post) = outbox.recv().await {
+        let publish = match post {
+            Post::Publish(publish) => Some(publish),
+            history => {
+                let reader = reader.clone();
+                tokio::task::spawn_blocking(move || history.publish(&reader)).await.ok().flatten()
+            }
+        };
+        let Some(publish) = publish else { continue };
+        if let Err(error) = handle.publish(&publish.topic, publish.payload, publish.qos, publish.retain).await {
+            tracing::error!(%error, topic = publish.topic, "a message could not be published");
+        }
+    }
+}
+
+fn port_taken(error: std::io::Error, addr: SocketAddr, flag: &str) -> anyhow::Error {
+    if error.kind() == std::io::ErrorKind::AddrInUse {
+        anyhow::anyhow!("E_PORT_TAKEN: {addr} is taken by another program; stop that one, or choose another address with {flag}")
+    } else {
+        anyhow::anyhow!("cannot listen on {addr}: {error}; choose another address with {flag}")
+    }
+}
+
+/// Writes the ready line for scripts that wait.
+pub fn write_ready(path: &Path, running: &Running) -> Result<()> {
+    let beside = path.with_extension("tmp");
+    std::fs::write(&beside, running.ready().to_string() + "\n").with_context(|| format!("cannot write {}", beside.display()))?;
+    std::fs::rename(&beside, path).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Waits for SIGTERM or Ctrl-C.
+pub async fn until_stopped() -> Result<()> {
+    let mut term = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+    Ok(())
+}
