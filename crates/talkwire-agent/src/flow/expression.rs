@@ -40,7 +40,7 @@ impl Expression {
 /// The evidence as variables of expressions, and what is bound beside it.
 pub struct Scope {
     context: Context<'static, 'static>,
-    bound: Vec<(String, Value)>,
+    bound: Vec<String>,
 }
 
 impl Scope {
@@ -72,23 +72,23 @@ impl Scope {
         self.bind("it", of_item(Some(key), item));
     }
 
-    /// Binds a value to a name, replacing an earlier one.
+    /// Binds a value to a name, replacing an earlier one. It is converted here once, however many expressions look at it.
     pub fn bind(&mut self, name: &str, value: impl Into<Value>) {
-        self.bound.retain(|(bound, _)| bound != name);
-        self.bound.push((name.to_owned(), value.into()));
+        self.context.add_variable_from_value(name, value.into());
+        if !self.bound.iter().any(|bound| bound == name) {
+            self.bound.push(name.to_owned());
+        }
     }
 
-    /// Forgets what was bound.
+    /// Forgets what was bound: a null has no fields, so an expression that looks at it cannot be said.
     pub fn unbind(&mut self) {
-        self.bound.clear();
+        for name in self.bound.drain(..) {
+            self.context.add_variable_from_value(name, Value::Null);
+        }
     }
 
     fn run(&self, expression: &Expression) -> Option<Value> {
-        let mut inner = self.context.new_inner_scope();
-        for (name, value) in &self.bound {
-            inner.add_variable_from_value(name.as_str(), value.clone());
-        }
-        expression.program.execute(&inner).ok()
+        expression.program.execute(&self.context).ok()
     }
 
     /// Whether a condition holds. `None`: the evidence for it is missing.

@@ -21,6 +21,9 @@ enum Outcome {
     },
 }
 
+/// A tool and its arguments.
+type Candidate = (String, Map<String, Value>);
+
 struct Refused {
     code: &'static str,
     reason: String,
@@ -183,7 +186,7 @@ impl<'a> View<'a, '_> {
     }
 
     /// The tool and what can stand in for it, as far as the device has them; and why not, when it has none.
-    fn candidates(&self, step: &GatherStep, device: &Device) -> (Vec<(String, Map<String, Value>)>, Refused) {
+    fn candidates(&self, step: &GatherStep, device: &Device) -> (Vec<Candidate>, Refused) {
         let language = self.language();
         let mut code = Code::LlmToolNotAvailable.as_str();
         let mut reason = wording::no_tool(&device.name, &step.tool, language);

@@ -219,48 +219,61 @@ pub(crate) fn findings<'a>(library: &'a Library, flow: &str, evidence: &Evidence
 
 /// The hypotheses that hold, of one cause or of all, the likeliest first.
 pub(crate) fn holding<'a>(library: &'a Library, flow: &str, cause: Option<&str>, evidence: &Evidence, scope: &mut Scope) -> Vec<Finding<'a>> {
-    let mut findings: Vec<Finding<'a>> = Vec::new();
-    for hypothesis in library.hypotheses.iter().filter(|hypothesis| cause.is_none_or(|word| hypothesis.cause == word)) {
-        // Checked at start.
-        let Some(cause) = library.cause(&hypothesis.cause) else { continue };
-        if !hypothesis.only_in.is_empty() && !hypothesis.only_in.iter().any(|name| name == flow) {
-            continue;
+    let wanted = |hypothesis: &&'a Hypothesis| {
+        cause.is_none_or(|word| hypothesis.cause == word) && (hypothesis.only_in.is_empty() || hypothesis.only_in.iter().any(|name| name == flow))
+    };
+    let mut chosen: Vec<(usize, Chosen)> = Vec::new();
+    let hypotheses: Vec<&'a Hypothesis> = library.hypotheses.iter().filter(wanted).collect();
+    scope.unbind();
+    for (at, hypothesis) in hypotheses.iter().enumerate().filter(|(_, hypothesis)| hypothesis.for_each.is_none()) {
+        if scope.test(&hypothesis.condition) == Some(true) {
+            chosen.push((at, (None, scope.number(&hypothesis.confidence).unwrap_or(0.0))));
         }
+    }
+    for (section, items) in &evidence.many {
+        let here: Vec<usize> = (0..hypotheses.len()).filter(|at| hypotheses[*at].for_each.as_deref() == Some(*section)).collect();
+        chosen.extend(best_items(&hypotheses, &here, items, scope));
+    }
+    scope.unbind();
+    chosen.sort_by_key(|(at, _)| *at);
+    let finding = |(at, (item, confidence)): (usize, Chosen)| {
+        let hypothesis = hypotheses[at];
+        // Checked at start.
+        let cause = library.cause(&hypothesis.cause)?;
         let weight = match cause.flows.iter().position(|name| name == flow) {
             Some(0) => 1.0,
             Some(_) => 0.98,
             None if cause.severity >= 4 => 0.85,
             None => 0.7,
         };
-        let Some((item, confidence)) = best_item(hypothesis, evidence, scope) else { continue };
         let found_item = item.as_ref().map(|(_, item)| item);
         let missing = hypothesis.needs.iter().filter(|name| !evidence.has(name, found_item)).cloned().collect();
-        findings.push(Finding { hypothesis, cause, item, score: (confidence * weight).clamp(0.0, 0.99), missing });
-    }
-    scope.unbind();
+        Some(Finding { hypothesis, cause, item, score: (confidence * weight).clamp(0.0, 0.99), missing })
+    };
+    let mut findings: Vec<Finding<'a>> = chosen.into_iter().filter_map(finding).collect();
     findings.sort_by(|a, b| b.score.total_cmp(&a.score));
     findings
 }
 
 type Chosen = (Option<(String, Item)>, f64);
 
-/// The item for which a hypothesis holds most clearly.
-fn best_item(hypothesis: &Hypothesis, evidence: &Evidence, scope: &mut Scope) -> Option<Chosen> {
-    scope.unbind();
-    let Some(section) = &hypothesis.for_each else {
-        let holds = scope.test(&hypothesis.condition) == Some(true);
-        return holds.then(|| (None, scope.number(&hypothesis.confidence).unwrap_or(0.0)));
-    };
-    let mut best: Option<Chosen> = None;
-    for (key, item) in evidence.many.get(section.as_str())? {
+/// For each hypothesis of a list, the item for which it holds most clearly.
+fn best_items(hypotheses: &[&Hypothesis], here: &[usize], items: &std::collections::BTreeMap<String, Item>, scope: &mut Scope) -> Vec<(usize, Chosen)> {
+    if here.is_empty() {
+        return Vec::new();
+    }
+    let mut best: std::collections::BTreeMap<usize, (&String, &Item, f64)> = std::collections::BTreeMap::new();
+    for (key, item) in items {
         scope.bind_item(key, item);
-        if scope.test(&hypothesis.condition) == Some(true) {
-            let confidence = scope.number(&hypothesis.confidence).unwrap_or(0.0);
-            if best.as_ref().is_none_or(|(_, known)| confidence > *known) {
-                best = Some((Some((key.clone(), item.clone())), confidence));
+        for at in here {
+            if scope.test(&hypotheses[*at].condition) != Some(true) {
+                continue;
+            }
+            let confidence = scope.number(&hypotheses[*at].confidence).unwrap_or(0.0);
+            if best.get(at).is_none_or(|(.., known)| confidence > *known) {
+                best.insert(*at, (key, item, confidence));
             }
         }
     }
-    scope.unbind();
-    best
+    best.into_iter().map(|(at, (key, item, confidence))| (at, (Some((key.clone(), item.clone())), confidence))).collect()
 }
