@@ -15,7 +15,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use talkwire_core::Core;
 use talkwire_core::effect::Notice;
-use talkwire_store::{Reader, Store};
+use talkwire_store::Store;
 use tokio::sync::broadcast;
 use turn::Turn;
 
@@ -36,13 +36,13 @@ pub struct Hub {
 
 impl Hub {
     /// Starts the loop and the writer on threads of their own. `posts` carries publishes out in order.
-    pub fn start(core: Core, store: Box<dyn Store>, reader: Reader, clock: Clock, posts: tokio::sync::mpsc::Sender<Post>) -> Self {
+    pub fn start(core: Core, store: Box<dyn Store>, clock: Clock, posts: tokio::sync::mpsc::Sender<Post>) -> Self {
         let (events, inbox) = sync_channel(QUEUE);
         let (batches, writer_inbox) = sync_channel(1);
         let (notices, _) = broadcast::channel::<Notice>(8_192);
         let health = Health::default();
         let handle = HubHandle::new(events, notices.clone(), health.clone());
-        let writer = writer::Writer { store, reader, posts, notices, health };
+        let writer = writer::Writer { store, posts, notices, health };
         let writer = std::thread::Builder::new().name("writer".into()).spawn(move || writer.run(writer_inbox, clock)).expect("a thread can be started");
         let events = std::thread::Builder::new().name("hub".into()).spawn(move || run(core, &inbox, &batches, clock)).expect("a thread can be started");
         Self { handle, threads: vec![events, writer] }

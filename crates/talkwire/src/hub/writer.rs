@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use talkwire_core::effect::{History, Notice};
 use talkwire_core::{Publish, Refusal, Save};
 use talkwire_proto::Code;
-use talkwire_store::{Reader, Store};
+use talkwire_store::Store;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 /// Pause between two tries to commit while the disk refuses.
@@ -93,7 +93,6 @@ impl Health {
 /// Owns the store.
 pub struct Writer {
     pub store: Box<dyn Store>,
-    pub reader: Reader,
     pub posts: mpsc::Sender<Post>,
     pub notices: broadcast::Sender<Notice>,
     pub health: Health,
