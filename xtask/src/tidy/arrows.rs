@@ -21,7 +21,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 
 /// Arrows that only tests have.
-const TEST_ARROWS: &[(&str, &[&str])] = &[("talkwire-device", &["talkwire-broker"])];
+const TEST_ARROWS: &[(&str, &[&str])] = &[("talkwire-device", &["talkwire-broker"]), ("talkwire-linux", &["talkwire-broker", "talkwire-link"])];
 
 const OURS: [&str; 9] = [
     "talkwire-proto",

@@ -89,10 +89,14 @@ impl Core {
 
     fn join(&mut self, now_ms: i64, from: &Origin, room: &str, client_id: &str, username: Option<&str>) {
         let (_, name) = speaker(&from.principal, username);
-        let member = Member { room: room.into(), client_id: client_id.into(), username: name.clone(), join_ms: now_ms, message_count: 0, present: true };
-        let before = self.members.insert((room.into(), client_id.into()), member.clone());
+        let place = (room.to_owned(), client_id.to_owned());
+        // Whoever spoke before saying that he joins is there already: his time and count stay.
+        let there = self.members.get(&place).filter(|member| member.present);
+        let (join_ms, message_count, is_new) = there.map_or((now_ms, 0, true), |member| (member.join_ms, member.message_count, false));
+        let member = Member { room: room.into(), client_id: client_id.into(), username: name.clone(), join_ms, message_count, present: true };
+        self.members.insert(place, member.clone());
         self.save(Save::Member(member));
-        if before.is_none_or(|before| !before.present) {
+        if is_new {
             self.notice(now_ms, room, &format!("{name} 加入了聊天室"), None, None);
         }
     }
