@@ -190,6 +190,7 @@ impl House {
             for device in devices.iter_mut() {
                 for request in self.requests_to(&device.key) {
                     silent = false;
+                    self.now += 1;
                     for (tail, payload) in device.take(self.now, &request) {
                         self.device_says(device, &tail, payload);
                     }

@@ -237,6 +237,8 @@ impl World {
     }
 
     fn play(&mut self, event: Event) {
+        // No two things happen at the same instant.
+        self.house.now += 1;
         let pick = |at: usize, flights: &Vec<Flight>| (!flights.is_empty()).then(|| at % flights.len());
         let set = |set: usize, world: &Self| world.sets.iter().rev().nth(set).cloned();
         match event {
@@ -329,7 +331,7 @@ impl World {
             let devices = self.devices.iter().filter_map(|device| device.pending.as_ref()).map(|pending| pending.deadline);
             let next = devices.chain(self.house.core.next_deadline()).min();
             let Some(at) = next.filter(|at| *at <= until) else { break };
-            self.house.now = self.house.now.max(at);
+            self.house.now = (self.house.now + 1).max(at);
             self.tick_devices();
             self.house.tick();
             self.collect();
@@ -413,10 +415,6 @@ fn play(third_without_journal: bool, events: Vec<Event>) {
     }
     world.settle();
     world.check_end();
-    for set in world.house.shelf.sets.values() {
-        let states: Vec<_> = set.history.iter().map(|line| format!("{:?}", line.state)).collect();
-        eprintln!("ENDS {} {}", states.join(">"), set.outcome.as_ref().map_or("", |outcome| &outcome.kind));
-    }
 }
 
 proptest! {
