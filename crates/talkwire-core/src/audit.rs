@@ -118,7 +118,8 @@ impl Chains {
 
     /// When the next head is due, in Unix milliseconds.
     pub fn next_head_ms(&self) -> Option<i64> {
-        self.ends.values().filter(|end| end.n > end.head_n).map(|end| end.head_ms + HEAD_MS).min()
+        let due = |end: &End| if end.n - end.head_n >= HEAD_ROWS { end.head_ms } else { end.head_ms + HEAD_MS };
+        self.ends.values().filter(|end| end.n > end.head_n).map(due).min()
     }
 }
 

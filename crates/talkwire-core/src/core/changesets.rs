@@ -48,9 +48,15 @@ impl Core {
         let first = proposal.operations.first().ok_or_else(|| Refusal::new(Code::BadRequest, "a change set needs at least one operation"))?;
         let (tenant, site) = (first.device.tenant.clone(), first.device.site.clone());
         let (mut operations, mut risk, mut needs_admin, mut impact) = (Vec::new(), Risk::Low, false, String::new());
+        if session.is_some_and(|session| session.tenant != tenant || session.site != site) {
+            return Err(Refusal::new(Code::Forbidden, "a diagnosis may only put changes forward for the devices of its own site"));
+        }
         for wanted in proposal.operations {
             let (operation, entry_risk, permission, text) = self.check_operation(&tenant, &site, wanted, language)?;
-            needs_admin |= permission == Permission::Admin;
+            // What neither the device nor anybody else can put back is an administrator's to decide.
+            let no_way_back = !operation.undoes_itself && operation.undo_args.is_none();
+            needs_admin |= permission == Permission::Admin || no_way_back;
+            let entry_risk = if no_way_back { Risk::High } else { entry_risk };
             if entry_risk >= risk || impact.is_empty() {
                 impact = text;
             }
@@ -249,7 +255,7 @@ impl Core {
         Ok(json!(self.sets.get(id)))
     }
 
-    fn close_unapplied(&mut self, now_ms: i64, id: &str, status: Status, kind: &str) {
+    pub(super) fn close_unapplied(&mut self, now_ms: i64, id: &str, status: Status, kind: &str) {
         if let Some(set) = self.sets.get_mut(id) {
             let text = match kind {
                 "rejected" => set.language.pick("好的，什麼都沒有改。", "好的，什么都没有改。", "All right, nothing was changed."),

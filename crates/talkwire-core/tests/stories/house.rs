@@ -190,6 +190,7 @@ impl House {
             for device in devices.iter_mut() {
                 for request in self.requests_to(&device.key) {
                     silent = false;
+                    self.now += 1;
                     for (tail, payload) in device.take(self.now, &request) {
                         self.device_says(device, &tail, payload);
                     }
@@ -277,7 +278,7 @@ fn check_acts_are_audited(effects: &[Effect], before: &[AuditRow]) {
             Effect::Save(Save::Audit(row)) if row.action == "command.act" => audited.push(&row.subject),
             Effect::Publish(publish) if publish.topic.ends_with("/cmd/req") => {
                 let request: Value = serde_json::from_slice(&publish.payload).unwrap();
-                let id = request["id"].as_str().unwrap();
+                let id = request["id"].as_str().or(request["payload"]["id"].as_str()).unwrap();
                 let is_act = request.get("authorization").is_some();
                 assert!(!is_act || audited.contains(&id) || before.iter().any(|row| row.subject == id), "act {id} was sent without an audit row");
             }

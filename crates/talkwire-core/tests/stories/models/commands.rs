@@ -136,7 +136,7 @@ fn say(house: &mut House, model: &mut Model, devices: &mut [crate::house::FakeDe
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: super::cases(256), failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
     fn every_command_ends_once_and_keeps_its_end(events in prop::collection::vec(any_event(), 1..50)) {
         play(events);
