@@ -43,8 +43,8 @@ impl Hub {
         let health = Health::default();
         let handle = HubHandle::new(events, notices.clone(), health.clone());
         let writer = writer::Writer { store, posts, notices, health };
-        let writer = std::thread::Builder::new().name("writer".into()).spawn(move || writer.run(writer_inbox, clock)).expect("a thread can be started");
-        let events = std::thread::Builder::new().name("hub".into()).spawn(move || run(core, &inbox, &batches, clock)).expect("a thread can be started");
+        let writer = guarded("writer", move || writer.run(writer_inbox, clock));
+        let events = guarded("hub", move || run(core, &inbox, &batches, clock));
         Self { handle, threads: vec![events, writer] }
     }
 
@@ -61,6 +61,19 @@ impl Hub {
             let _ = thread.join();
         }
     }
+}
+
+/// A thread without which the house must not go on: when it breaks, the process ends at once, as by a power cut, and what
+/// was acknowledged is on the disk. Whoever supervises the process starts it again.
+fn guarded(name: &'static str, work: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
+    let guarded = move || {
+        if std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).is_err() {
+            tracing::error!(thread = name, "a defect stopped the loop; the server ends so that it can be started again (E_INTERNAL)");
+            std::process::exit(70);
+        }
+    };
+    // Without threads there is no server; the system's reason is in the panic.
+    std::thread::Builder::new().name(name.into()).spawn(guarded).expect("a thread can be started")
 }
 
 fn run(mut core: Core, inbox: &Receiver<Event>, batches: &std::sync::mpsc::SyncSender<writer::Batch>, clock: Clock) {

@@ -380,7 +380,7 @@ impl Check<'_> {
         {
             return Err(self.wrong(&place, &format!("for_each: {section:?} is no list of evidence")));
         }
-        let bound: &[&str] = if raw.for_each.is_some() { &["it"] } else { &[] };
+        let bound: &[&str] = if raw.for_each.is_some() { &["it", "router"] } else { &["router"] };
         for name in raw.cites.iter().chain(&raw.needs) {
             self.evidence(&place, name, raw.for_each.as_deref())?;
             let canonical = canonical_name(name, raw.for_each.as_deref());
