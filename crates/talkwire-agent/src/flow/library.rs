@@ -404,7 +404,7 @@ impl Check<'_> {
         Ok(Hypothesis {
             condition: self.expression(&place, &raw.condition, bound)?,
             confidence: self.expression(&place, &confidence, bound)?,
-            device: self.maybe(&place, raw.device.as_ref(), bound)?,
+            device: self.maybe(&place, raw.device.as_ref(), &["it", "router"])?,
             cause: raw.cause,
             for_each: raw.for_each,
             cites: raw.cites,

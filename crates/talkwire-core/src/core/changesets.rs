@@ -22,10 +22,13 @@ struct Around<'a>(&'a Core, &'a str);
 
 impl World for Around<'_> {
     fn is_under_way(&self, key: &DeviceKey, op: &str) -> bool {
-        self.0.life.open().any(|command| command.key == *key && command.op == op && command.changeset_id.as_deref() == Some(self.1))
+        self.0.life.open_of(key).any(|command| command.op == op && command.changeset_id.as_deref() == Some(self.1))
     }
     fn is_online(&self, key: &DeviceKey) -> bool {
         self.0.devices.get(key).is_some_and(|device| device.online)
+    }
+    fn argument(&self, command_id: &str, name: &str) -> Option<Value> {
+        self.0.life.command(command_id).and_then(|command| command.args.get(name)).cloned()
     }
 }
 
@@ -280,6 +283,8 @@ impl Core {
 
     fn carry_out(&mut self, now_ms: i64, id: &str, order: Order) {
         match order {
+            // An order may be older than an end that an earlier order of the same turn brought about.
+            Order::Send { op, .. } if op != "changeset.rollback" && self.sets.get(id).is_none_or(|set| set.status.has_ended()) => {}
             Order::Send { key, op, args, operation } => {
                 let mut wanted =
                     Wanted { key: key.clone(), op: op.clone(), args: args.clone(), changeset_id: Some(id.into()), ..Wanted::default_for(&Principal::System) };

@@ -338,7 +338,7 @@ impl Core {
     }
 
     /// The assistant's message of a session in its newest form; published when it differs.
-    pub(super) fn refresh_message(&mut self, now_ms: i64, session_id: &str) {
+    pub(super) fn refresh_message(&mut self, _now_ms: i64, session_id: &str) {
         let Some(session) = self.sessions.get(session_id) else { return };
         let (Some(message_id), Some(room)) = (session.message_id.clone(), session.room.clone()) else { return };
         let parts = self.session_parts(session);
@@ -348,7 +348,8 @@ impl Core {
         let Some(mut message) = known.filter(|message| message.parts != parts || message.text != text) else { return };
         let Some(room) = self.rooms.get_mut(&room) else { return };
         room.last_change += 1;
-        (message.parts, message.text, message.rev, message.change) = (parts, text, message.rev + 1, room.last_change);
+        // The number of the change also orders the forms: it never starts again.
+        (message.parts, message.text, message.rev, message.change) = (parts, text, room.last_change, room.last_change);
         let room = room.clone();
         self.save(Save::Room(Box::new(room.clone())));
         self.show(&room, &message);
