@@ -1,10 +1,14 @@
 //! What of the machine the measurements need: cores, free ports, folders, memory of a process.
 
+use crate::sample::median;
 use anyhow::{Context, Result, bail};
+use std::fs::File;
+use std::io::Write;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
+use std::time::Instant;
 
 /// Whether processes can be held on a core, and there are two.
 pub fn can_pin() -> bool {
@@ -78,6 +82,20 @@ impl Drop for Folder {
             let _ = std::fs::remove_dir_all(&self.path);
         }
     }
+}
+
+/// How long the disk takes to make 512 bytes safe: median of some tries, in milliseconds.
+pub fn sync_ms() -> Result<f64> {
+    let folder = Folder::new("sync")?;
+    let mut file = File::create(folder.path().join("probe"))?;
+    let mut times = Vec::new();
+    for _ in 0..60 {
+        file.write_all(&[0; 512])?;
+        let began = Instant::now();
+        file.sync_data()?;
+        times.push(began.elapsed().as_secs_f64() * 1_000.0);
+    }
+    Ok(median(&times))
 }
 
 /// Memory of a process that is in use now, and the most that ever was, in KiB.

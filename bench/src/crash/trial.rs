@@ -76,7 +76,7 @@ fn change(kind: Kind, chance: &mut Chance, span: Duration, folder: &Folder, told
     let ledger = (kind == Kind::Both).then(|| Ledger::open(ports.mqtt, PUBLISHERS / 2, IN_FLIGHT / 2));
 
     // A little beyond the end, so that the commit itself is within reach too.
-    let latest = span + span / 4;
+    let latest = span * 8 / 5;
     let home_dies = chance.between(Duration::ZERO, latest);
     let server_dies = (kind == Kind::Both).then(|| chance.between(Duration::ZERO, latest));
     let (home_away, server_away) = (chance.between(Duration::ZERO, AWAY), chance.between(Duration::ZERO, AWAY));
