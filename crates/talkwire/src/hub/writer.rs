@@ -3,7 +3,7 @@
 use super::post::Post;
 use crate::clock::Clock;
 use serde_json::Value;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -96,6 +96,8 @@ pub struct Writer {
     pub posts: mpsc::Sender<Post>,
     pub notices: broadcast::Sender<Notice>,
     pub health: Health,
+    /// Batches handed over and not yet committed.
+    pub under_way: Arc<AtomicUsize>,
 }
 
 impl Writer {
@@ -136,6 +138,7 @@ impl Writer {
             tracing::info!(tries, "the store takes again");
             self.health.set(None);
         }
+        self.under_way.fetch_sub(1, Ordering::AcqRel);
         let counters = &self.health.0;
         counters.received.fetch_add(batch.received, Ordering::Relaxed);
         counters.published.fetch_add(batch.publishes.len() as u64, Ordering::Relaxed);
