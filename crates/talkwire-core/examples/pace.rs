@@ -13,7 +13,11 @@ const MESSAGES: usize = 200_000;
 
 fn main() {
     for (what, tail, payload) in [
-        ("events", "evt/wifi.roam", r#"{"schema":"evt.wifi.roam/1.0","ts":1800000000000,"device_id":"x","event_type":"wifi.roam","severity":"info","data":{"client_mac":"aabbccddeeff","from":"ap-1","to":"ap-2","rssi_dbm":-61}}"#),
+        (
+            "events",
+            "evt/wifi.roam",
+            r#"{"schema":"evt.wifi.roam/1.0","ts":1800000000000,"device_id":"x","event_type":"wifi.roam","severity":"info","data":{"client_mac":"aabbccddeeff","from":"ap-1","to":"ap-2","rssi_dbm":-61}}"#,
+        ),
         ("samples", "telemetry/cpu_usage", r#"{"schema":"telemetry.cpu_usage/1.0","ts":1800000000000,"value":45.2,"unit":"%"}"#),
     ] {
         let catalogue = Arc::new(Catalogue::default());

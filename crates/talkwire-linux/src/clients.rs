@@ -46,9 +46,7 @@ fn answer(root: &Root, args: &Args) -> Result<Value, ToolError> {
     let leases: Vec<Lease> = LEASES.into_iter().find_map(|file| root.text(file)).map(|text| leases::parse(&text)).unwrap_or_default();
     let now_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let mut clients = gather(here(root, neighbours), leases);
-    clients.retain(|mac, client| {
-        wanted.as_ref().is_none_or(|wanted| wanted == mac) && (client.interface.is_some() || include_offline)
-    });
+    clients.retain(|mac, client| wanted.as_ref().is_none_or(|wanted| wanted == mac) && (client.interface.is_some() || include_offline));
     match wanted {
         Some(mac) if clients.is_empty() => {
             let missing = ToolError::failed(format!("no client {mac} is seen from here now"));

@@ -26,7 +26,13 @@ mod tests {
 
     #[test]
     fn without_the_available_figure_nothing_is_said() {
-        for broken in ["MemTotal: 1000 kB\nMemFree: 10 kB\n", "MemTotal: 0 kB\nMemAvailable: 0 kB\n", "MemTotal: -1 kB\nMemAvailable: 0 kB\n", "MemTotal:\nMemAvailable:\n", ""] {
+        for broken in [
+            "MemTotal: 1000 kB\nMemFree: 10 kB\n",
+            "MemTotal: 0 kB\nMemAvailable: 0 kB\n",
+            "MemTotal: -1 kB\nMemAvailable: 0 kB\n",
+            "MemTotal:\nMemAvailable:\n",
+            "",
+        ] {
             assert_eq!(parse_percent(broken), None, "{broken:?}");
         }
         assert_eq!(parse_percent("MemTotal: 10 kB\nMemAvailable: 90 kB\n"), Some(0.0));

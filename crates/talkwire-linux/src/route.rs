@@ -48,14 +48,22 @@ mod tests {
     #[test]
     fn the_route_with_the_least_metric_is_the_way_out() {
         let (near, far) = (hex([192, 0, 2, 1]), hex([198, 51, 100, 1]));
-        let text = format!("{HEAD}lte0\t00000000\t{far}\t0003\t0\t0\t700\t00000000\t0\t0\t0\nwan\t00000000\t{near}\t0003\t0\t0\t10\t00000000\t0\t0\t0\nlan\t0001A8C0\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0\n");
+        let text = format!(
+            "{HEAD}lte0\t00000000\t{far}\t0003\t0\t0\t700\t00000000\t0\t0\t0\nwan\t00000000\t{near}\t0003\t0\t0\t10\t00000000\t0\t0\t0\nlan\t0001A8C0\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0\n"
+        );
         assert_eq!(parse_way_out(&text), Some(WayOut { interface: "wan".into(), gateway: Some(Ipv4Addr::new(192, 0, 2, 1)) }));
     }
 
     #[test]
     fn a_route_that_is_down_or_broken_is_none() {
         assert_eq!(parse_way_out(&format!("{HEAD}ppp0\t00000000\t00000000\t0001\t0\t0\t0\t00000000\t0\t0\t0\n")).unwrap().gateway, None);
-        for line in ["wan\t00000000\t01020304\t0002\t0\t0\t0\t00000000", "wan\t00000000\tzz\t0003\t0\t0\t0\t00000000", "wan\t0000", "", "wan\t00000000\t01020304\t0003\t0\t0\t-1\t00000000"] {
+        for line in [
+            "wan\t00000000\t01020304\t0002\t0\t0\t0\t00000000",
+            "wan\t00000000\tzz\t0003\t0\t0\t0\t00000000",
+            "wan\t0000",
+            "",
+            "wan\t00000000\t01020304\t0003\t0\t0\t-1\t00000000",
+        ] {
             assert_eq!(parse_way_out(&format!("{HEAD}{line}\n")), None, "{line}");
         }
     }

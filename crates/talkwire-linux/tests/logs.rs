@@ -41,14 +41,20 @@ async fn without_a_journal_the_ring_of_the_kernel_is_read() {
     let answer = machine.ask("system.get_logs", json!({"level": "warning", "limit": 1})).await.unwrap();
     assert_eq!(answer["entries"], json!([{"source": "kernel", "message": "no time", "level": "warning"}]));
     let answer = machine.ask("system.get_logs", json!({"level": "warning", "since_s": 60})).await.unwrap();
-    assert_eq!(answer["entries"], json!([{"source": "kernel", "message": "wan: link is down", "ts": 4_000_000_100_500_i64, "level": "warning"}]), "a line without a time may be old");
+    assert_eq!(
+        answer["entries"],
+        json!([{"source": "kernel", "message": "wan: link is down", "ts": 4_000_000_100_500_i64, "level": "warning"}]),
+        "a line without a time may be old"
+    );
     assert_eq!(answer["from"], "kernel_ring");
 }
 
 #[tokio::test]
 async fn wrong_arguments_never_reach_the_program() {
     let machine = with_journal("touch \"$0.ran\"");
-    for args in [json!({"limit": 999_999}), json!({"limit": "5; reboot"}), json!({"level": "--vacuum-size=1"}), json!({"since_s": -5}), json!({"since_s": 1e300})] {
+    for args in
+        [json!({"limit": 999_999}), json!({"limit": "5; reboot"}), json!({"level": "--vacuum-size=1"}), json!({"since_s": -5}), json!({"since_s": 1e300})]
+    {
         let error = machine.ask("system.get_logs", args.clone()).await.unwrap_err();
         assert!(error.is(Code::InvalidArgs), "{args}: {error}");
     }
@@ -68,7 +74,8 @@ async fn a_megabyte_of_nonsense_is_no_entry_and_a_great_log_fits_into_a_message(
     let answer = machine.ask("system.get_logs", none()).await.unwrap();
     assert_eq!((&answer["total"], &answer["truncated"]), (&json!(0), &json!(true)), "lines were lost, so that nothing was seen is not certain");
 
-    let machine = with_journal("i=0; while [ $i -lt 1000 ]; do i=$((i+1)); printf '{\"PRIORITY\":\"6\",\"_COMM\":\"x\",\"MESSAGE\":\"%s %0900d\"}\\n' $i 0; done");
+    let machine =
+        with_journal("i=0; while [ $i -lt 1000 ]; do i=$((i+1)); printf '{\"PRIORITY\":\"6\",\"_COMM\":\"x\",\"MESSAGE\":\"%s %0900d\"}\\n' $i 0; done");
     let answer = machine.ask("system.get_logs", json!({"limit": 1000})).await.unwrap();
     let (entries, bytes) = (answer["entries"].as_array().unwrap(), answer.to_string().len());
     assert!(bytes < 200 * 1024 && entries.len() > 100 && answer["truncated"] == true, "{} entries in {bytes} bytes", entries.len());

@@ -59,7 +59,10 @@ async fn interfaces_are_told_with_what_is_wrong_on_them() {
         "rx_packets": 200_000, "rx_errors": 41, "tx_errors": 0, "role": "wan", "crc_ppm": 200.0, "flaps_per_hour": 2.0});
     assert_eq!(wan, &wanted, "200 returns in 100 hours");
     let lan = interface(&answer, "lan1");
-    assert_eq!((&lan["status"], &lan["enabled"], lan.get("speed_mbps"), lan.get("duplex"), lan.get("carrier")), (&json!("down"), &json!(false), None, None, None));
+    assert_eq!(
+        (&lan["status"], &lan["enabled"], lan.get("speed_mbps"), lan.get("duplex"), lan.get("carrier")),
+        (&json!("down"), &json!(false), None, None, None)
+    );
     for (name, kind, status) in [("wlan0", "wifi", "up"), ("br-lan", "bridge", "up"), ("lo", "loopback", "up")] {
         assert_eq!((&interface(&answer, name)["type"], &interface(&answer, name)["status"]), (&json!(kind), &json!(status)), "{name}");
     }
@@ -90,7 +93,12 @@ async fn clients_are_those_inside_with_the_names_of_their_leases() {
 async fn an_access_point_that_bridges_lists_those_on_its_bridge() {
     let machine = Machine::router();
     let route = std::fs::read_to_string(machine.0.path().join("proc/net/route")).unwrap();
-    machine.write("proc/net/route", &route.replace("wan", "br-lan").replace(&format!("{:08X}", u32::from_ne_bytes([203, 0, 113, 1])), &format!("{:08X}", u32::from_ne_bytes([192, 168, 1, 1]))));
+    machine.write(
+        "proc/net/route",
+        &route
+            .replace("wan", "br-lan")
+            .replace(&format!("{:08X}", u32::from_ne_bytes([203, 0, 113, 1])), &format!("{:08X}", u32::from_ne_bytes([192, 168, 1, 1]))),
+    );
     machine.write("proc/net/arp", "IP\n192.168.1.1 0x1 0x2 02:00:00:00:00:ff * br-lan\n192.168.1.102 0x1 0x2 02:00:00:00:a0:02 * br-lan\n");
     let answer = machine.ask("clients.list", none()).await.unwrap();
     assert_eq!((&answer["total"], &answer["clients"][0]["client_mac"]), (&json!(1), &json!("02000000a002")));

@@ -151,7 +151,14 @@ impl Identity {
     }
 
     /// Lets an MQTT client in, or not; the text stands for its principal from then on.
-    pub fn login(&self, username: Option<&str>, password: Option<&[u8]>, client_id: &str, peer: IpAddr, origin: Option<&str>) -> Result<String, ConnectRefusal> {
+    pub fn login(
+        &self,
+        username: Option<&str>,
+        password: Option<&[u8]>,
+        client_id: &str,
+        peer: IpAddr,
+        origin: Option<&str>,
+    ) -> Result<String, ConnectRefusal> {
         if origin.is_some_and(|origin| !is_local_origin(origin)) {
             return Err(ConnectRefusal::NotAuthorized);
         }

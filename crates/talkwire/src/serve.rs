@@ -64,7 +64,16 @@ pub async fn start(config: &Config) -> Result<Running> {
     let mut listeners = vec![("http".to_owned(), web.local_addr()?)];
     listeners.extend(broker.addresses().iter().map(|address| (kind(address.kind).to_owned(), address.addr)));
     let (stop, stopping) = watch::channel(false);
-    let house = Arc::new(House { hub: hub.handle(), reader, identity, clock, broker: Some(handle), listeners: listeners.clone(), data: config.data.clone(), stopping: stopping.clone() });
+    let house = Arc::new(House {
+        hub: hub.handle(),
+        reader,
+        identity,
+        clock,
+        broker: Some(handle),
+        listeners: listeners.clone(),
+        data: config.data.clone(),
+        stopping: stopping.clone(),
+    });
     let mut until = stopping;
     let serving = tokio::spawn(async move {
         axum::serve(web, http::router(house))

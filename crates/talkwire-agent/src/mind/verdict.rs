@@ -136,40 +136,51 @@ impl<'a> View<'a, '_> {
 
     fn chart(&self, kind: &str, key: Option<&str>, evidence: &Evidence) -> Option<Chart> {
         let language = self.language();
-        let points: Vec<ChartPoint> = match kind {
-            "channels" => {
-                let current = evidence.many.get("env")?.get(key?)?.number("ch");
-                let channels = evidence.channels.get(key?)?;
-                let point = |(channel, view): (&u16, &crate::evidence::ChannelView)| {
-                    Some(ChartPoint { label: channel.to_string(), value: median(&view.busy)?, marked: current == Some(f64::from(*channel)) })
-                };
-                channels.iter().filter_map(point).take(24).collect()
-            }
-            "talkers" => {
-                let largest = evidence.talkers.first().map(|(name, _)| name.clone());
-                evidence.talkers.iter().take(6).map(|(name, mbps)| ChartPoint { label: name.clone(), value: *mbps, marked: Some(name) == largest.as_ref() }).collect()
-            }
-            "rooms" => {
-                let rooms = evidence.many.get("rooms")?;
-                let point = |(name, room): (&String, &Item)| {
-                    // Bars of quality read better than negative decibels.
-                    Some(ChartPoint { label: name.clone(), value: (2.0 * (room.number("rssi")? + 100.0)).clamp(0.0, 100.0), marked: Some(name.as_str()) == key })
-                };
-                rooms.iter().filter_map(point).take(24).collect()
-            }
-            _ => {
-                let one = |section: &str, label: &str, marked| {
-                    let value = evidence.one.get(section)?.number("dn")?;
-                    Some(ChartPoint { label: label.to_owned(), value, marked })
-                };
-                let mut points: Vec<ChartPoint> = [one("plan", wording::plan_word(language), false), one("spd", wording::line_word(language), true)].into_iter().flatten().collect();
-                let tests = evidence.many.get("cspd").into_iter().flatten();
-                points.extend(tests.filter_map(|(id, test)| {
-                    Some(ChartPoint { label: test.text("name").unwrap_or(id).to_owned(), value: test.number("dn")?, marked: false })
-                }));
-                points
-            }
-        };
+        let points: Vec<ChartPoint> =
+            match kind {
+                "channels" => {
+                    let current = evidence.many.get("env")?.get(key?)?.number("ch");
+                    let channels = evidence.channels.get(key?)?;
+                    let point = |(channel, view): (&u16, &crate::evidence::ChannelView)| {
+                        Some(ChartPoint { label: channel.to_string(), value: median(&view.busy)?, marked: current == Some(f64::from(*channel)) })
+                    };
+                    channels.iter().filter_map(point).take(24).collect()
+                }
+                "talkers" => {
+                    let largest = evidence.talkers.first().map(|(name, _)| name.clone());
+                    evidence
+                        .talkers
+                        .iter()
+                        .take(6)
+                        .map(|(name, mbps)| ChartPoint { label: name.clone(), value: *mbps, marked: Some(name) == largest.as_ref() })
+                        .collect()
+                }
+                "rooms" => {
+                    let rooms = evidence.many.get("rooms")?;
+                    let point = |(name, room): (&String, &Item)| {
+                        // Bars of quality read better than negative decibels.
+                        Some(ChartPoint {
+                            label: name.clone(),
+                            value: (2.0 * (room.number("rssi")? + 100.0)).clamp(0.0, 100.0),
+                            marked: Some(name.as_str()) == key,
+                        })
+                    };
+                    rooms.iter().filter_map(point).take(24).collect()
+                }
+                _ => {
+                    let one = |section: &str, label: &str, marked| {
+                        let value = evidence.one.get(section)?.number("dn")?;
+                        Some(ChartPoint { label: label.to_owned(), value, marked })
+                    };
+                    let mut points: Vec<ChartPoint> =
+                        [one("plan", wording::plan_word(language), false), one("spd", wording::line_word(language), true)].into_iter().flatten().collect();
+                    let tests = evidence.many.get("cspd").into_iter().flatten();
+                    points.extend(tests.filter_map(|(id, test)| {
+                        Some(ChartPoint { label: test.text("name").unwrap_or(id).to_owned(), value: test.number("dn")?, marked: false })
+                    }));
+                    points
+                }
+            };
         let (title, unit) = wording::chart_title(kind, language);
         (points.len() >= 2).then(|| Chart { title: title.to_owned(), unit: unit.to_owned(), points })
     }

@@ -440,10 +440,7 @@ fn commit(set: &mut Changeset, now_ms: i64, world: &dyn World, orders: &mut Vec<
     let open = devices(set, |operation| operation.state == State::Applied && operation.undoes_itself);
     if open.is_empty() {
         // Devices without a journal have nothing to confirm: theirs counts as kept once all others are.
-        set.operations
-            .iter_mut()
-            .filter(|operation| operation.state == State::Applied)
-            .for_each(|operation| operation.state = State::Committed);
+        set.operations.iter_mut().filter(|operation| operation.state == State::Applied).for_each(|operation| operation.state = State::Committed);
         set.deadline_ms = None;
         set.retry_ms = None;
         set.enter(Status::Committed, now_ms, set.outcome.as_ref().map_or(String::new(), |outcome| outcome.text.clone()));

@@ -84,7 +84,8 @@ impl Core {
             let wrong = |error: talkwire_proto::id::BadId| Refusal::new(Code::BadRequest, error.to_string());
             let place = (tenant.parse().map_err(wrong)?, site.parse().map_err(wrong)?);
             let has_devices = self.devices.keys().any(|key| key.tenant == place.0 && key.site == place.1);
-            let unknown = || Refusal::new(Code::NotFound, format!("no device has joined at {}/{}; GET /api/v1/devices lists those that have", place.0, place.1));
+            let unknown =
+                || Refusal::new(Code::NotFound, format!("no device has joined at {}/{}; GET /api/v1/devices lists those that have", place.0, place.1));
             return if has_devices { Ok(place) } else { Err(unknown()) };
         }
         let sites = self.sites();

@@ -82,7 +82,9 @@ fn the_assistant_is_asked_in_main_always_and_elsewhere_when_it_is_meant() {
     says(&mut house, &client("c1"), json!({"message": "slow"}));
     assert_eq!(house.asked.len(), 1);
     house.asked.clear();
-    for (text, meant) in [("slow", None), ("@AI 很慢", Some("很慢")), ("at the @airport", None), ("＠智能助手 slow", Some("slow")), ("hey @aI, slow", Some("hey  , slow"))] {
+    for (text, meant) in
+        [("slow", None), ("@AI 很慢", Some("很慢")), ("at the @airport", None), ("＠智能助手 slow", Some("slow")), ("hey @aI, slow", Some("hey  , slow"))]
+    {
         house.publish_json(&client("c1"), "chatroom/garage/messages/in", json!({"message": text}));
         assert_eq!(house.asked.pop().map(|(_, text)| text).as_deref(), meant, "{text}");
     }
@@ -99,7 +101,11 @@ fn a_reply_to_the_assistant_is_meant_for_it_and_its_own_words_are_not() {
     assert_eq!((answer["type"].as_str(), answer["username"].as_str()), (Some("ai_response"), Some("智能助手")));
     house.publish_json(&client("c1"), "chatroom/garage/messages/in", json!({"message": "and now?", "reply_to": answer["message_id"]}));
     assert_eq!(house.asked.len(), 1);
-    house.publish_json(&people_at(Principal::Device { key: "home/flat/ap-1".parse().unwrap() }, "ap-1"), "chatroom/messages/in", json!({"message": "@AI reboot me"}));
+    house.publish_json(
+        &people_at(Principal::Device { key: "home/flat/ap-1".parse().unwrap() }, "ap-1"),
+        "chatroom/messages/in",
+        json!({"message": "@AI reboot me"}),
+    );
     assert_eq!(house.asked.len(), 1, "a device's words are no orders");
 }
 

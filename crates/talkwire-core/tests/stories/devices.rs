@@ -75,7 +75,11 @@ fn a_capability_update_narrows_and_never_erases_who_the_device_is() {
     assert!(!after.undoes_itself("wifi.set_power") && after.undoes_itself("wifi.set_channel"));
     assert!(!after.can("toaster.brown"), "a version of a tool that was never declared declares nothing");
     assert_eq!((after.tools.len(), &after.model, &after.attr, after.envelope), (before.tools.len(), &before.model, &before.attr, before.envelope));
-    house.device_says(&mut device, "capability/update", json!({"capability_update": {"changes": [{"tool": "speed_test", "change_type": "availability", "new_value": true}]}}));
+    house.device_says(
+        &mut device,
+        "capability/update",
+        json!({"capability_update": {"changes": [{"tool": "speed_test", "change_type": "availability", "new_value": true}]}}),
+    );
     let after = house.core.device(&device.key).unwrap();
     assert!(after.can("network.speedtest_full") && after.tools.len() == before.tools.len(), "an alias is the same tool");
 }

@@ -15,7 +15,15 @@ fn open(house: &mut House) -> String {
 }
 
 fn call(key: &str, device: &str, op: &str) -> Move {
-    Move::Call { key: key.into(), phase: Phase::Gather, device: key_of(device), op: op.into(), args: Default::default(), description: "look".into(), after: None }
+    Move::Call {
+        key: key.into(),
+        phase: Phase::Gather,
+        device: key_of(device),
+        op: op.into(),
+        args: Default::default(),
+        description: "look".into(),
+        after: None,
+    }
 }
 
 fn moves(house: &mut House, id: &str, moves: Vec<Move>) {
@@ -37,7 +45,8 @@ fn proposal(device: &FakeDevice) -> Proposal {
         before_text: "6".into(),
         after_text: "11".into(),
     };
-    let expect = Expectation { metric: "speed".into(), unit: "Mbps".into(), direction: "up".into(), min_gain_percent: Some(10.0), min_gain: None, text: "more".into() };
+    let expect =
+        Expectation { metric: "speed".into(), unit: "Mbps".into(), direction: "up".into(), min_gain_percent: Some(10.0), min_gain: None, text: "more".into() };
     Proposal { title: "Change the channel".into(), reason: "noise".into(), operations: vec![operation], expect: Some(expect), before: Some(speed(18.0)) }
 }
 
@@ -92,8 +101,27 @@ fn the_mind_may_neither_act_nor_manage_nor_reach_another_site() {
     moves(&mut house, &id, vec![call("a", "ap-1", "wifi.set_channel"), call("b", "ap-1", "changeset.commit"), call("c", "ap-1", "toaster.brown")]);
     let errors: Vec<_> = session(&house, &id).steps.iter().map(|step| step.error.clone().unwrap().code).collect();
     assert_eq!(errors, ["E_LLM_PERMISSION_DENIED", "E_LLM_PERMISSION_DENIED", "E_UNKNOWN_OP"]);
-    moves(&mut house, &id, vec![Move::Call { key: "d".into(), phase: Phase::Gather, device: stranger.key.clone(), op: "device.status".into(), args: Default::default(), description: String::new(), after: None }]);
-    moves(&mut house, &id, vec![Move::Propose(Proposal { operations: vec![ProposedOperation { device: stranger.key.clone(), ..proposal(&devices[0]).operations.remove(0) }], ..proposal(&devices[0]) })]);
+    moves(
+        &mut house,
+        &id,
+        vec![Move::Call {
+            key: "d".into(),
+            phase: Phase::Gather,
+            device: stranger.key.clone(),
+            op: "device.status".into(),
+            args: Default::default(),
+            description: String::new(),
+            after: None,
+        }],
+    );
+    moves(
+        &mut house,
+        &id,
+        vec![Move::Propose(Proposal {
+            operations: vec![ProposedOperation { device: stranger.key.clone(), ..proposal(&devices[0]).operations.remove(0) }],
+            ..proposal(&devices[0])
+        })],
+    );
     assert!(house.requests_to(&stranger.key).is_empty() && house.requests_to(&devices[0].key).is_empty());
     assert!(house.shelf.sets.is_empty());
     assert!(talkwire_core::Principal::Assistant.may(Permission::Test) && !talkwire_core::Principal::Assistant.may(Permission::Config));
@@ -146,7 +174,15 @@ fn a_cancelled_session_stops_its_tools_and_takes_its_proposal_with_it() {
 fn a_change_that_brings_what_was_promised_is_kept() {
     let (mut house, mut devices) = House::with(&["ap-1"]);
     let (id, set) = applied(&mut house, &mut devices);
-    let verify = Move::Call { key: "after".into(), phase: Phase::Verify, device: devices[0].key.clone(), op: "network.speedtest_full".into(), args: Default::default(), description: "again".into(), after: None };
+    let verify = Move::Call {
+        key: "after".into(),
+        phase: Phase::Verify,
+        device: devices[0].key.clone(),
+        op: "network.speedtest_full".into(),
+        args: Default::default(),
+        description: "again".into(),
+        after: None,
+    };
     moves(&mut house, &id, vec![verify]);
     assert_eq!(house.set(&set).status, Status::Verifying);
     house.talk(&mut devices);

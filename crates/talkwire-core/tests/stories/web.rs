@@ -48,7 +48,8 @@ fn a_private_conversation_reaches_only_its_owners_clients() {
     assert_eq!((created["request_id"].as_str(), created["session"]["name"].as_str()), (Some("r1"), Some("mine")));
     house.taken();
     house.publish_json(&from, "chat/send", json!({"id": "a", "session_id": room, "text": "secret"}));
-    let heard: Vec<_> = house.out.iter().filter(|publish| String::from_utf8_lossy(&publish.payload).contains("secret")).map(|publish| publish.topic.as_str()).collect();
+    let heard: Vec<_> =
+        house.out.iter().filter(|publish| String::from_utf8_lossy(&publish.payload).contains("secret")).map(|publish| publish.topic.as_str()).collect();
     assert_eq!(heard, ["chat/client/w1/receive", "chat/client/w2/receive"]);
     house.publish_json(&people_at(olga(), "w9"), "chat/send", json!({"id": "b", "session_id": room, "text": "let me in"}));
     assert_eq!(house.said_on("chat/client/w9/error").pop().unwrap()["code"], "E_NOT_FOUND");
@@ -123,7 +124,13 @@ fn system_parameters_are_read_by_all_and_changed_by_administrators_within_bounds
         assert!(house.shelf.settings.is_empty(), "{who:?}");
     }
     assert_eq!(house.audited("setting.refused").len(), 3);
-    for (name, value) in [("language", json!("klingon")), ("model", json!("gpt")), ("utc_offset_minutes", json!(9_999)), ("system_prompt", json!("x".repeat(8_001))), ("mqtt_port", json!(1))] {
+    for (name, value) in [
+        ("language", json!("klingon")),
+        ("model", json!("gpt")),
+        ("utc_offset_minutes", json!(9_999)),
+        ("system_prompt", json!("x".repeat(8_001))),
+        ("mqtt_port", json!(1)),
+    ] {
         house.publish_json(&from, "system/send", json!({"name": name, "value": value}));
         assert_eq!(house.said_on("chat/client/w1/system/receive").pop().unwrap()["status"], "error", "{name}");
     }

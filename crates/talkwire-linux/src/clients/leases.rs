@@ -53,7 +53,12 @@ mod tests {
     fn leases_are_read_up_to_those_of_ipv6() {
         let text = "1772483400 02:00:00:00:a0:01 192.168.1.101 mei-laptop 01:02:00:00:00:a0:01\n0 02:00:00:00:a0:02 192.168.1.102 * *\nduid 00:01:00:01\n1772483400 7 fd00::1 02:00:00:00:a0:03 00:01\n";
         let leases = parse(text);
-        let first = Lease { expiry: Expiry::At(1_772_483_400), mac: "02000000a001".into(), address: Ipv4Addr::new(192, 168, 1, 101), hostname: Some("mei-laptop".into()) };
+        let first = Lease {
+            expiry: Expiry::At(1_772_483_400),
+            mac: "02000000a001".into(),
+            address: Ipv4Addr::new(192, 168, 1, 101),
+            hostname: Some("mei-laptop".into()),
+        };
         assert_eq!(leases[0], first);
         assert_eq!((leases[1].expiry, &leases[1].hostname, leases.len()), (Expiry::Never, &None, 2));
     }
@@ -65,7 +70,14 @@ mod tests {
 
     #[test]
     fn broken_lines_are_left_out() {
-        for line in ["", "x 02:00:00:00:a0:01 10.0.0.2 n", "1 02:00 10.0.0.2 n", "1 02:00:00:00:a0:01 10.0.0 n", "-1 02:00:00:00:a0:01 10.0.0.2 n", "1 02:00:00:00:a0:01"] {
+        for line in [
+            "",
+            "x 02:00:00:00:a0:01 10.0.0.2 n",
+            "1 02:00 10.0.0.2 n",
+            "1 02:00:00:00:a0:01 10.0.0 n",
+            "-1 02:00:00:00:a0:01 10.0.0.2 n",
+            "1 02:00:00:00:a0:01",
+        ] {
             assert_eq!(parse(line), [], "{line}");
         }
     }

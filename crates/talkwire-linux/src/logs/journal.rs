@@ -71,12 +71,10 @@ mod tests {
         let entry = |text: &str| parse(text).pop();
         assert_eq!(entry(r#"{"_COMM":"x","MESSAGE":[104,105,255]}"#).unwrap().message, "x: hi\u{fffd}");
         assert_eq!(entry(r#"{"MESSAGE":null}"#).unwrap().message, format!("system: {TOO_LONG}"));
-        assert_eq!(entry(r#"{"SYSLOG_IDENTIFIER":["a","b"],"MESSAGE":"m","PRIORITY":"9","__REALTIME_TIMESTAMP":"soon"}"#).unwrap(), Entry {
-            ts_ms: None,
-            level: None,
-            source: "a".into(),
-            message: "a: m".into()
-        });
+        assert_eq!(
+            entry(r#"{"SYSLOG_IDENTIFIER":["a","b"],"MESSAGE":"m","PRIORITY":"9","__REALTIME_TIMESTAMP":"soon"}"#).unwrap(),
+            Entry { ts_ms: None, level: None, source: "a".into(), message: "a: m".into() }
+        );
         assert_eq!(entry(r#"{"PRIORITY":"3"}"#), None);
         assert_eq!(entry("[1,2]\n5\nnull\n\n"), None);
     }

@@ -24,9 +24,10 @@ fn parse_line(line: &str, started: Option<u64>) -> Option<Entry> {
     let level = level_of(mark.parse::<u64>().ok()? & 7);
     let timed = rest.strip_prefix('[').and_then(|rest| rest.split_once(']')).and_then(|(time, message)| Some((time.trim().parse::<f64>().ok()?, message)));
     let (after_s, message) = timed.map_or((None, rest), |(time, message)| (Some(time), message));
-    let ts_ms = after_s.filter(|seconds| (0.0..1e10).contains(seconds)).zip(started).and_then(|(seconds, started)| {
-        i64::try_from(started).ok()?.checked_mul(1000)?.checked_add((seconds * 1000.0) as i64)
-    });
+    let ts_ms = after_s
+        .filter(|seconds| (0.0..1e10).contains(seconds))
+        .zip(started)
+        .and_then(|(seconds, started)| i64::try_from(started).ok()?.checked_mul(1000)?.checked_add((seconds * 1000.0) as i64));
     Some(Entry { ts_ms, level, source: "kernel".into(), message: message.trim().to_owned() })
 }
 

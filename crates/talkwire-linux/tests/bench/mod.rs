@@ -42,10 +42,8 @@ impl Machine {
              192.168.1.102    0x1         0x2         02:00:00:00:a0:02     *        wlan0\n\
              192.168.1.103    0x1         0x0         00:00:00:00:00:00     *        br-lan\n",
         );
-        machine.write(
-            "tmp/dhcp.leases",
-            "0 02:00:00:00:a0:01 192.168.1.101 mei-laptop *\n4102444800 02:00:00:00:a0:03 192.168.1.103 old-tablet *\nduid 00:01\n",
-        );
+        machine
+            .write("tmp/dhcp.leases", "0 02:00:00:00:a0:01 192.168.1.101 mei-laptop *\n4102444800 02:00:00:00:a0:03 192.168.1.103 old-tablet *\nduid 00:01\n");
         machine.port("wan", &[("operstate", "up"), ("carrier", "1"), ("speed", "100"), ("duplex", "half"), ("carrier_up_count", "201")]);
         machine.write("sys/class/net/wan/device/vendor", "0x1\n");
         machine.port("lan1", &[("operstate", "down"), ("speed", "-1"), ("duplex", "unknown"), ("flags", "0x1002")]);

@@ -76,7 +76,11 @@ pub fn receipt(command: ReceiptCommand) -> Result<(), Failure> {
                 Ok(_) if json => Ok(()),
                 Ok(key_id) => {
                     let known = if trusted.is_some() { "the given key" } else { "the key that it names; give --key to be sure whose it is" };
-                    println!("genuine: signed by {key_id} ({known})\n{}  {}", receipt["outcome"]["status"].as_str().unwrap_or_default(), receipt["plan"]["title"].as_str().unwrap_or_default());
+                    println!(
+                        "genuine: signed by {key_id} ({known})\n{}  {}",
+                        receipt["outcome"]["status"].as_str().unwrap_or_default(),
+                        receipt["plan"]["title"].as_str().unwrap_or_default()
+                    );
                     Ok(())
                 }
                 Err(why) => Err(Failure::Refused(format!("E_NOT_GENUINE: {why}"))),
@@ -101,7 +105,14 @@ pub fn audit(command: AuditCommand) -> Result<(), Failure> {
             }
             for row in found["items"].as_array().into_iter().flatten() {
                 let text = |name: &str| row[name].as_str().unwrap_or_default();
-                println!("{:>6}  {}  {:<28} {:<32} {}", row["n"], talkwire_proto::envelope::iso_text(row["ts_ms"].as_i64().unwrap_or_default(), 0), text("actor"), text("action"), text("subject"));
+                println!(
+                    "{:>6}  {}  {:<28} {:<32} {}",
+                    row["n"],
+                    talkwire_proto::envelope::iso_text(row["ts_ms"].as_i64().unwrap_or_default(), 0),
+                    text("actor"),
+                    text("action"),
+                    text("subject")
+                );
             }
             Ok(())
         }
@@ -111,7 +122,8 @@ pub fn audit(command: AuditCommand) -> Result<(), Failure> {
 
 fn verify(data: &Path, key: Option<PathBuf>, json: bool) -> Result<(), Failure> {
     let path = key.unwrap_or_else(|| data.join("signing.pub"));
-    let bytes: [u8; 32] = from_hex(&read_key(&path)?).and_then(|bytes| bytes.try_into().ok()).with_context(|| format!("{} is not a public key", path.display()))?;
+    let bytes: [u8; 32] =
+        from_hex(&read_key(&path)?).and_then(|bytes| bytes.try_into().ok()).with_context(|| format!("{} is not a public key", path.display()))?;
     let key = VerifyingKey::from_bytes(&bytes).with_context(|| format!("{} is not a public key", path.display()))?;
     let reader = Reader::open(data).map_err(anyhow::Error::from)?;
     let mut broken = Vec::new();

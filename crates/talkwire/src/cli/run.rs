@@ -87,7 +87,8 @@ pub fn check_home(file: &Path, as_json: bool) -> Result<()> {
     let house = flags.house(Some(file))?;
     let devices = house.devices();
     if as_json {
-        let list: Vec<_> = devices.iter().map(|card| json!({"device_id": card.device_id, "name": card.name, "device_type": card.device_type, "room": card.room})).collect();
+        let list: Vec<_> =
+            devices.iter().map(|card| json!({"device_id": card.device_id, "name": card.name, "device_type": card.device_type, "room": card.room})).collect();
         println!("{}", json!({"valid": true, "devices": list}));
     } else {
         println!("{} is a valid home with {} devices:", file.display(), devices.len());

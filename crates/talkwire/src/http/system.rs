@@ -45,7 +45,11 @@ pub struct AuditFilter {
 
 pub async fn audit(State(house): State<Shared>, Params(filter): Params<AuditFilter>, Who(who): Who) -> Answer {
     if !who.is_person() {
-        return Err(talkwire_core::Refusal::new(talkwire_proto::Code::AuthRequired, "the audit is read by signed-in people; open the console, or send the owner's token").into());
+        return Err(talkwire_core::Refusal::new(
+            talkwire_proto::Code::AuthRequired,
+            "the audit is read by signed-in people; open the console, or send the owner's token",
+        )
+        .into());
     }
     let limit = Paging { limit: filter.limit, after: None }.limit()?;
     let key = house.identity.signing_key().verifying_key();
@@ -75,7 +79,10 @@ pub async fn quarantine(State(house): State<Shared>, Params(paging): Params<Pagi
 
 pub async fn system(State(house): State<Shared>, _who: Who) -> Answer {
     let (bytes, bad) = read(&house, |reader| Ok((reader.size_bytes()?, reader.quarantine_count()?))).await?;
-    let counts = house.hub.read(|core| json!({"total": core.devices().count(), "online": core.devices().filter(|device| device.online).count(), "clients": core.client_count()})).await?;
+    let counts = house
+        .hub
+        .read(|core| json!({"total": core.devices().count(), "online": core.devices().filter(|device| device.online).count(), "clients": core.client_count()}))
+        .await?;
     let (received, published, commits) = house.hub.health().counts();
     let seconds = ((house.clock.now_ms() - house.clock.start_ms()) as f64 / 1000.0).max(1.0);
     let listeners: Vec<_> = house.listeners.iter().map(|(kind, addr)| json!({"kind": kind, "address": addr.to_string()})).collect();
@@ -110,7 +117,10 @@ pub async fn readyz(State(house): State<Shared>) -> Response {
 
 /// Prometheus text.
 pub async fn metrics(State(house): State<Shared>) -> Result<String, Problem> {
-    let counts = house.hub.read(|core| json!({"total": core.devices().count(), "online": core.devices().filter(|device| device.online).count(), "clients": core.client_count()})).await?;
+    let counts = house
+        .hub
+        .read(|core| json!({"total": core.devices().count(), "online": core.devices().filter(|device| device.online).count(), "clients": core.client_count()}))
+        .await?;
     let (received, published, commits) = house.hub.health().counts();
     let mut text = String::new();
     let mut line = |name: &str, kind: &str, help: &str, value: String| {

@@ -96,7 +96,10 @@ impl HubHandle {
         self.must_take()?;
         self.offer(event).map_err(|overload| Refusal::new(Code::RateLimited, overload.to_string()))?;
         let stored = tokio::time::timeout(PATIENCE, answer).await;
-        stored.ok().and_then(Result::ok).unwrap_or_else(|| Err(Refusal::new(Code::StoreUnavailable, "it could not be stored; try again when the disk takes again")))
+        stored
+            .ok()
+            .and_then(Result::ok)
+            .unwrap_or_else(|| Err(Refusal::new(Code::StoreUnavailable, "it could not be stored; try again when the disk takes again")))
     }
 
     /// While the disk refuses, the loop waits for it: nobody else shall.
@@ -113,7 +116,9 @@ impl HubHandle {
         let (reply, answer) = oneshot::channel();
         self.offer(Event::Read(Box::new(read), reply)).map_err(|overload| Refusal::new(Code::RateLimited, overload.to_string()))?;
         let read = tokio::time::timeout(PATIENCE, answer).await;
-        read.ok().and_then(Result::ok).ok_or_else(|| Refusal::new(Code::StoreUnavailable, "the server is stopping, or its disk does not take anything; try again"))
+        read.ok()
+            .and_then(Result::ok)
+            .ok_or_else(|| Refusal::new(Code::StoreUnavailable, "the server is stopping, or its disk does not take anything; try again"))
     }
 
     /// What changes, from now on.

@@ -66,7 +66,10 @@ impl House {
 
     /// Reads as the owner.
     pub fn get(&self, path: &str) -> Value {
-        let mut answer = ureq::get(format!("{}{path}", self.http)).header("Authorization", self.token()).call().unwrap_or_else(|error| panic!("GET {path}: {error}\n{}", self.log()));
+        let mut answer = ureq::get(format!("{}{path}", self.http))
+            .header("Authorization", self.token())
+            .call()
+            .unwrap_or_else(|error| panic!("GET {path}: {error}\n{}", self.log()));
         answer.body_mut().read_json().unwrap()
     }
 

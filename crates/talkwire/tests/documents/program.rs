@@ -36,7 +36,9 @@ pub fn node() -> Result<Runner, String> {
     quick()?;
     let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../gui/frontend/node_modules").into_os_string();
     let runner = Runner { program: "node".into(), variable: ("NODE_PATH", std::env::var_os("NODE_PATH").unwrap_or_else(beside)) };
-    runs(runner.command().args(["-e", "require('mqtt')"])).then_some(runner).ok_or_else(|| "there is no Node with mqtt.js; `cargo xtask test` installs it".into())
+    runs(runner.command().args(["-e", "require('mqtt')"]))
+        .then_some(runner)
+        .ok_or_else(|| "there is no Node with mqtt.js; `cargo xtask test` installs it".into())
 }
 
 fn quick() -> Result<(), String> {
@@ -78,7 +80,9 @@ impl Program {
     /// Types a line.
     pub fn type_line(&mut self, line: &str) {
         let typing = self.typing.as_mut().unwrap();
-        writeln!(typing, "{line}").and_then(|()| typing.flush()).unwrap_or_else(|error| panic!("it does not listen ({error}); printed:\n{}", self.printed.0.lock().unwrap()));
+        writeln!(typing, "{line}")
+            .and_then(|()| typing.flush())
+            .unwrap_or_else(|error| panic!("it does not listen ({error}); printed:\n{}", self.printed.0.lock().unwrap()));
     }
 
     /// Waits for its end, which must be a good one.

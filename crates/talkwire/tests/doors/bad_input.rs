@@ -34,7 +34,8 @@ async fn poisoned_payloads_go_to_quarantine_with_their_reason_and_the_next_messa
         let row = quarantine(&house, &topic).await;
         // The newest reason for the topic is listed; each reason has a row of its own.
         let (_, list) = house.guest("GET", "/api/v1/quarantine", json!({})).await;
-        let reasons: Vec<_> = list["items"].as_array().unwrap().iter().filter(|row| row["topic"] == json!(topic)).map(|row| row["reason"].to_string()).collect();
+        let reasons: Vec<_> =
+            list["items"].as_array().unwrap().iter().filter(|row| row["topic"] == json!(topic)).map(|row| row["reason"].to_string()).collect();
         assert!(reasons.iter().any(|text| text.contains(reason)), "{reason} is not among {reasons:?} ({row})");
         let began = Instant::now();
         device.say_json("rtk/v1/home/lab/aabbccddee01/state", json!({"schema": "state/1.0", "ts": 1, "health": "ok"})).await.unwrap();
@@ -64,7 +65,10 @@ async fn a_body_over_the_limit_and_a_body_that_is_not_json_are_problems_with_a_c
     let house = House::new().await;
     // By hand: the server answers and hangs up while the body is still being written, which a library takes for a failure.
     let mut socket = tokio::net::TcpStream::connect(house.http()).await.unwrap();
-    let head = format!("POST /api/v1/intents HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nContent-Length: 400000\r\nConnection: close\r\n\r\n", house.http());
+    let head = format!(
+        "POST /api/v1/intents HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nContent-Length: 400000\r\nConnection: close\r\n\r\n",
+        house.http()
+    );
     socket.write_all(head.as_bytes()).await.unwrap();
     let (mut reading, mut writing) = socket.split();
     let body = vec![b'x'; 400_000];
@@ -120,10 +124,12 @@ async fn arguments_that_the_catalogue_does_not_allow_never_reach_the_device() {
         ("network.speedtest_full", json!({"duration": "ten"})),
     ];
     for (op, args) in tries {
-        let (status, problem) = house.owner("POST", "/api/v1/commands", json!({"tenant": "home", "site": "lab", "device_id": "020000000001", "op": op, "args": args})).await;
+        let (status, problem) =
+            house.owner("POST", "/api/v1/commands", json!({"tenant": "home", "site": "lab", "device_id": "020000000001", "op": op, "args": args})).await;
         assert_eq!((status, &problem["code"]), (400, &json!("E_INVALID_ARGS")), "{args}: {problem}");
     }
-    let (status, problem) = house.owner("POST", "/api/v1/commands", json!({"tenant": "home", "site": "lab", "device_id": "020000000001", "op": "wifi.get_environment"})).await;
+    let (status, problem) =
+        house.owner("POST", "/api/v1/commands", json!({"tenant": "home", "site": "lab", "device_id": "020000000001", "op": "wifi.get_environment"})).await;
     assert_eq!((status, &problem["code"], &problem["reason"]), (409, &json!("E_LLM_TOOL_NOT_AVAILABLE"), &json!("no_radio")));
     let (status, problem) = house.owner("POST", "/api/v1/commands", json!({"tenant": "home", "site": "lab", "device_id": "020000000001", "op": "wifi.set_channel", "args": {"interface": "wlan0", "channel": 1}, "authorization": {"user_confirmed": true}})).await;
     assert_eq!((status, &problem["code"]), (403, &json!("E_ACT_NEEDS_CHANGESET")));
@@ -180,14 +186,22 @@ async fn a_full_disk_acknowledges_nothing_and_recovers() {
         eprintln!("SKIPPED a_full_disk_acknowledges_nothing_and_recovers: mounting a small tmpfs needs root");
         return;
     };
-    let house = crate::harness::House { running: talkwire::serve::start(&crate::harness::config(&disk.0.path().join("data"))).await.unwrap(), dir: tempfile::tempdir().unwrap() };
+    let house = crate::harness::House {
+        running: talkwire::serve::start(&crate::harness::config(&disk.0.path().join("data"))).await.unwrap(),
+        dir: tempfile::tempdir().unwrap(),
+    };
     let device = house.client("d").await;
     device.say_json("rtk/v1/home/lab/aabbccddeeff/evt/a", json!({"data": {"n": 0}})).await.unwrap();
     let filler = disk.0.path().join("filler");
     fill(&filler);
     let mut refused = false;
     for n in 1..200 {
-        let message = Message { topic: "rtk/v1/home/lab/aabbccddeeff/evt/a".into(), payload: json!({"data": {"n": n, "pad": "x".repeat(20_000)}}).to_string().into(), qos: Qos::AtLeastOnce, retain: false };
+        let message = Message {
+            topic: "rtk/v1/home/lab/aabbccddeeff/evt/a".into(),
+            payload: json!({"data": {"n": n, "pad": "x".repeat(20_000)}}).to_string().into(),
+            qos: Qos::AtLeastOnce,
+            retain: false,
+        };
         let sent = device.link.publish(message.topic, message.payload, message.qos, false);
         if let Ok(Err(why)) = tokio::time::timeout(PATIENCE, sent).await {
             assert!(why.to_string().contains("refused"), "{why}");
@@ -219,7 +233,8 @@ impl SmallDisk {
     fn mount(mebibytes: u32) -> Option<Self> {
         let dir = tempfile::tempdir().unwrap();
         let size = format!("size={mebibytes}m,mode=700");
-        let mounted = std::process::Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(dir.path()).stderr(std::process::Stdio::null()).status();
+        let mounted =
+            std::process::Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(dir.path()).stderr(std::process::Stdio::null()).status();
         mounted.is_ok_and(|status| status.success()).then_some(Self(dir))
     }
 }

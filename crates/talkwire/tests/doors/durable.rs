@@ -68,7 +68,13 @@ async fn telemetry_is_listed_newest_first_with_its_unit() {
     let house = House::new().await;
     let device = house.client("d").await;
     for n in 1..=5 {
-        device.say_json("rtk/v1/home/lab/aabbccddeeff/telemetry/temperature", json!({"schema": "telemetry.temperature/1.0", "ts": n * 1000, "value": 60 + n, "unit": "celsius"})).await.unwrap();
+        device
+            .say_json(
+                "rtk/v1/home/lab/aabbccddeeff/telemetry/temperature",
+                json!({"schema": "telemetry.temperature/1.0", "ts": n * 1000, "value": 60 + n, "unit": "celsius"}),
+            )
+            .await
+            .unwrap();
     }
     let path = "/api/v1/devices/home/lab/aabbccddeeff/telemetry/temperature?limit=2";
     let (_, page) = house.guest("GET", path, json!({})).await;
@@ -83,7 +89,12 @@ async fn a_device_that_vanishes_is_offline_by_its_will() {
     let house = House::new().await;
     let mut config = talkwire_link::LinkConfig::new(house.mqtt().ip().to_string(), house.mqtt().port(), "router-1");
     let will = json!({"schema": "lwt/1.0", "ts": 1, "status": "offline", "last_seen": 1}).to_string();
-    config.will = Some(talkwire_link::Message { topic: "rtk/v1/home/lab/020000000009/lwt".into(), payload: will.into(), qos: talkwire_link::Qos::AtLeastOnce, retain: true });
+    config.will = Some(talkwire_link::Message {
+        topic: "rtk/v1/home/lab/020000000009/lwt".into(),
+        payload: will.into(),
+        qos: talkwire_link::Qos::AtLeastOnce,
+        retain: true,
+    });
     let device = crate::harness::Client::connect(config).await;
     device.say_json("rtk/v1/home/lab/020000000009/lwt", json!({"schema": "lwt/1.0", "ts": 1, "status": "online"})).await.unwrap();
     drop(device);

@@ -224,6 +224,9 @@ impl HandDevice {
     }
 
     pub async fn result(&self, id: &Value, result: Value) {
-        self.client.say_json(&format!("{}/cmd/res", self.base), json!({"schema": "cmd.result/1.0", "ts": 1, "id": id, "status": "completed", "result": result})).await.unwrap();
+        self.client
+            .say_json(&format!("{}/cmd/res", self.base), json!({"schema": "cmd.result/1.0", "ts": 1, "id": id, "status": "completed", "result": result}))
+            .await
+            .unwrap();
     }
 }

@@ -2,9 +2,9 @@
 
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
+use talkwire_core::Principal;
 use talkwire_core::ids::{canonical_json, sha256_hex};
 use talkwire_core::input::Origin;
-use talkwire_core::Principal;
 use talkwire_proto::DeviceKey;
 use talkwire_proto::command::Request;
 
@@ -109,7 +109,9 @@ impl FakeDevice {
             "changeset.prepare" => {
                 self.admit(&set)?;
                 let operations = request.args["operations"].as_array().unwrap();
-                Ok(json!({"operations": operations.iter().map(|one| json!({"op": one["op"], "previous": self.config, "previous_hash": hash(&self.config)})).collect::<Vec<_>>()}))
+                Ok(
+                    json!({"operations": operations.iter().map(|one| json!({"op": one["op"], "previous": self.config, "previous_hash": hash(&self.config)})).collect::<Vec<_>>()}),
+                )
             }
             "changeset.commit" => {
                 if self.ended.get(&set) == Some(&"committed") {
@@ -165,7 +167,8 @@ impl FakeDevice {
         }
         *self.runs.entry(request.id.clone()).or_default() += 1;
         let previous = self.config.clone();
-        let own: Map<_, _> = request.args.iter().filter(|(name, _)| matches!(name.as_str(), "channel" | "power_dbm")).map(|(a, b)| (a.clone(), b.clone())).collect();
+        let own: Map<_, _> =
+            request.args.iter().filter(|(name, _)| matches!(name.as_str(), "channel" | "power_dbm")).map(|(a, b)| (a.clone(), b.clone())).collect();
         self.config.as_object_mut().unwrap().extend(own);
         let mut result = json!({"applied": self.config, "previous": previous});
         if self.journal {

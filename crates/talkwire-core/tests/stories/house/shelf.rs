@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::collections::BTreeMap;
+use talkwire_core::Save;
 use talkwire_core::audit::{AuditHead, AuditRow};
 use talkwire_core::changeset::Changeset;
 use talkwire_core::chat::{Member, Room};
@@ -12,7 +13,6 @@ use talkwire_core::core::Memory;
 use talkwire_core::device::Device;
 use talkwire_core::effect::{EventRow, QuarantineRow, Sample};
 use talkwire_core::session::Session;
-use talkwire_core::Save;
 use talkwire_proto::chat::ChatMessage;
 
 #[derive(Default)]

@@ -12,25 +12,59 @@ const DEVICES: [&str; 3] = ["ap-1", "ap-2", "ap-3"];
 
 #[derive(Debug, Clone)]
 enum Event {
-    Propose { devices: u8, channel: u64, measured: bool },
-    Approve { set: usize, honest: bool },
-    RollBack { set: usize },
-    Reject { set: usize },
-    Judge { set: usize, after: Option<u8> },
-    Deliver { at: usize },
+    Propose {
+        devices: u8,
+        channel: u64,
+        measured: bool,
+    },
+    Approve {
+        set: usize,
+        honest: bool,
+    },
+    RollBack {
+        set: usize,
+    },
+    Reject {
+        set: usize,
+    },
+    Judge {
+        set: usize,
+        after: Option<u8>,
+    },
+    Deliver {
+        at: usize,
+    },
     DeliverAll,
-    Repeat { at: usize },
-    Lose { at: usize },
-    Wait { ms: i64 },
-    Cut { device: usize },
-    Back { device: usize },
-    Reboot { device: usize },
-    Stuck { device: usize },
+    Repeat {
+        at: usize,
+    },
+    Lose {
+        at: usize,
+    },
+    Wait {
+        ms: i64,
+    },
+    Cut {
+        device: usize,
+    },
+    Back {
+        device: usize,
+    },
+    Reboot {
+        device: usize,
+    },
+    Stuck {
+        device: usize,
+    },
     Restart,
     /// The server takes a message and dies before the commit.
-    Crash { at: usize },
+    Crash {
+        at: usize,
+    },
     /// The server commits and dies before it publishes.
-    CrashAfter { at: usize },
+    CrashAfter {
+        at: usize,
+    },
 }
 
 /// A change is put forward and approved; then things happen.
@@ -198,7 +232,7 @@ impl World {
     }
 
     fn propose(&mut self, devices: u8, channel: u64, measured: bool) {
-                // What a device without a journal ran before is known from the plan or not at all.
+        // What a device without a journal ran before is known from the plan or not at all.
         let devices = if measured || self.devices[2].journal { devices } else { devices & 3 };
         let chosen: Vec<_> = DEVICES.iter().enumerate().filter(|(at, _)| devices & (1 << at) != 0).map(|(_, name)| key_of(name)).collect();
         let before = self.house.shelf.sets.len();
@@ -215,7 +249,14 @@ impl World {
                 before_text: "6".into(),
                 after_text: channel.to_string(),
             };
-            let expect = Expectation { metric: "speed".into(), unit: "Mbps".into(), direction: "up".into(), min_gain_percent: Some(10.0), min_gain: None, text: "more".into() };
+            let expect = Expectation {
+                metric: "speed".into(),
+                unit: "Mbps".into(),
+                direction: "up".into(),
+                min_gain_percent: Some(10.0),
+                min_gain: None,
+                text: "more".into(),
+            };
             let proposal = Proposal {
                 title: "change".into(),
                 reason: "noise".into(),
@@ -346,7 +387,10 @@ impl World {
             let commands: Vec<_> = self.house.shelf.commands.values().filter(|command| command.changeset_id.as_deref() == Some(&set.changeset_id)).collect();
             assert!(commands.len() <= 150, "{} commands for one set", commands.len());
             let forward = |key: &talkwire_proto::DeviceKey| {
-                commands.iter().filter(|command| command.is_act && command.key == *key && command.args.get("changeset_id") == Some(&json!(set.changeset_id))).count()
+                commands
+                    .iter()
+                    .filter(|command| command.is_act && command.key == *key && command.args.get("changeset_id") == Some(&json!(set.changeset_id)))
+                    .count()
             };
             for operation in &set.operations {
                 let device = self.devices.iter().find(|device| device.key == operation.key).unwrap();

@@ -11,16 +11,38 @@ const DEVICES: [&str; 2] = ["ap-1", "ap-2"];
 
 #[derive(Debug, Clone)]
 enum Event {
-    Submit { device: usize, timeout_ms: u64 },
+    Submit {
+        device: usize,
+        timeout_ms: u64,
+    },
     /// An acknowledgement for the n-th command, from a device.
-    Ack { command: usize, from: usize, accepted: bool },
-    Progress { command: usize, from: usize },
-    Result { command: usize, from: usize, status: usize },
-    Cancel { command: usize },
-    Wait { ms: i64 },
-    CutAndBack { device: usize },
+    Ack {
+        command: usize,
+        from: usize,
+        accepted: bool,
+    },
+    Progress {
+        command: usize,
+        from: usize,
+    },
+    Result {
+        command: usize,
+        from: usize,
+        status: usize,
+    },
+    Cancel {
+        command: usize,
+    },
+    Wait {
+        ms: i64,
+    },
+    CutAndBack {
+        device: usize,
+    },
     Restart,
-    Crash { command: usize },
+    Crash {
+        command: usize,
+    },
 }
 
 const RESULTS: [&str; 5] = ["completed", "failed", "partial", "timeout", "cancelled"];
@@ -128,7 +150,15 @@ fn back_online(house: &mut House, devices: &mut [crate::house::FakeDevice]) {
     }
 }
 
-fn say(house: &mut House, model: &mut Model, devices: &mut [crate::house::FakeDevice], command: usize, from: usize, tail: &str, mut payload: serde_json::Value) {
+fn say(
+    house: &mut House,
+    model: &mut Model,
+    devices: &mut [crate::house::FakeDevice],
+    command: usize,
+    from: usize,
+    tail: &str,
+    mut payload: serde_json::Value,
+) {
     let (id, device) = model.ids.get(command).cloned().unwrap_or(("01NOBODYSENTTHIS".into(), 9));
     payload["id"] = json!(id);
     model.foreign += usize::from(device != from);
