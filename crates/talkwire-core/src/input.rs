@@ -85,6 +85,8 @@ pub enum Ask {
 
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq)]
+// A message is the common case; boxing it would cost an allocation for each.
+#[allow(clippy::large_enum_variant)]
 pub enum Input {
     /// A message came and was understood.
     Message {

@@ -38,7 +38,7 @@ fn any_json() -> impl Strategy<Value = Value> {
 /// Replaces some leaves and branches of a value by something else of any kind.
 fn spoil(value: &mut Value, odd: &[Value], at: &mut usize, every: usize) {
     *at += 1;
-    if *at % every == 0 {
+    if (*at).is_multiple_of(every) {
         *value = odd[(*at / every) % odd.len()].clone();
         return;
     }

@@ -112,6 +112,8 @@ impl Life {
         }
     }
 
+    // The error is a change like any other, handed on at once.
+    #[allow(clippy::result_large_err)]
     fn known(&self, id: &str, from: &DeviceKey) -> Result<Command, Change> {
         match self.commands.get(id) {
             Some(command) if command.key == *from => Ok(command.clone()),

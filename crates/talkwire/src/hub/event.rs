@@ -14,6 +14,8 @@ use tokio::sync::{broadcast, oneshot};
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Something that happened outside.
+// A message is the common case; boxing it would cost an allocation for each.
+#[allow(clippy::large_enum_variant)]
 pub enum Event {
     /// A message was published; the sender waits for `done`: true when it is on the disk.
     Message {
