@@ -135,9 +135,6 @@ enum Command {
         /// Print what file, variables and flags come to.
         #[arg(long)]
         effective: bool,
-        /// As JSON.
-        #[arg(long)]
-        json: bool,
     },
 }
 
@@ -215,12 +212,12 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Changesets { remote, command } => lists::changesets(&remote, command),
         Command::Receipt(command) => offline::receipt(command),
         Command::Audit(command) => offline::audit(command),
-        Command::Config { flags, effective, json } => Ok(config(&flags, effective, json)?),
+        Command::Config { flags, effective } => Ok(config(&flags, effective)?),
     }
 }
 
-fn config(flags: &Flags, effective: bool, json: bool) -> anyhow::Result<()> {
-    if effective || json {
+fn config(flags: &Flags, effective: bool) -> anyhow::Result<()> {
+    if effective || flags.json {
         let config = Config::load(flags)?;
         println!("{}", serde_json::to_string_pretty(&config)?);
     } else {

@@ -118,6 +118,9 @@ pub struct Flags {
     /// Write one JSON line with the bound addresses here when everything accepts.
     #[arg(long, value_name = "FILE", env = "TALKWIRE_READY_FILE")]
     pub ready_file: Option<PathBuf>,
+    /// Print JSON for programs.
+    #[arg(long)]
+    pub json: bool,
 }
 
 impl Config {

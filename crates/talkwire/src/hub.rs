@@ -12,6 +12,7 @@ pub use writer::Health;
 use crate::clock::Clock;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -21,6 +22,8 @@ use talkwire_store::Store;
 use tokio::sync::broadcast;
 use turn::Turn;
 
+/// File of the data folder in which the audit's signed heads stand beside the database.
+pub const HEADS: &str = "audit-heads.jsonl";
 /// At most so many events are taken into one batch.
 const BATCH_EVENTS: usize = 1_024;
 /// Collecting a batch takes at most this long.
@@ -40,14 +43,14 @@ pub struct Hub {
 
 impl Hub {
     /// Starts the loop and the writer on threads of their own. `posts` carries publishes out in order.
-    pub fn start(core: Core, store: Box<dyn Store>, clock: Clock, posts: tokio::sync::mpsc::Sender<Post>) -> Self {
+    pub fn start(core: Core, store: Box<dyn Store>, clock: Clock, posts: tokio::sync::mpsc::Sender<Post>, data: &Path) -> Self {
         let (events, inbox) = sync_channel(QUEUE);
         let (batches, writer_inbox) = sync_channel(1);
         let (notices, _) = broadcast::channel::<Notice>(8_192);
         let health = Health::default();
         let handle = HubHandle::new(events, notices.clone(), health.clone());
         let under_way = Arc::new(AtomicUsize::new(0));
-        let writer = writer::Writer { store, posts, notices, health, under_way: under_way.clone() };
+        let writer = writer::Writer { store, posts, notices, health, heads: data.join(HEADS), under_way: under_way.clone() };
         let writer = guarded("writer", move || writer.run(writer_inbox, clock));
         let events = guarded("hub", move || run(core, &inbox, &batches, &under_way, clock));
         Self { handle, threads: vec![events, writer] }

@@ -51,7 +51,7 @@ pub async fn start(config: &Config) -> Result<Running> {
 
     let web = TcpListener::bind(config.http).await.map_err(|error| port_taken(error, config.http, "--http"))?;
     let (posts, outbox) = mpsc::channel(POSTS);
-    let hub = Hub::start(core, Box::new(store), clock, posts);
+    let hub = Hub::start(core, Box::new(store), clock, posts, &config.data);
     let gate: Arc<dyn Gate> = Arc::new(HouseGate::new(hub.handle(), identity.clone(), clock, config.limits.max_message_bytes));
     let broker = Broker::start(config.broker(), gate).await.context("the broker did not start")?;
     let handle = broker.handle();

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::json;
 use std::fmt::Write as _;
-use talkwire_core::audit::{GENESIS, verify};
+use talkwire_core::audit::verify_kept;
 
 pub async fn tools(State(house): State<Shared>, _who: Who) -> Answer {
     let value = house.hub.read(|core| {
@@ -58,8 +58,7 @@ pub async fn audit(State(house): State<Shared>, Params(filter): Params<AuditFilt
         let tenant = filter.tenant.or_else(|| tenants.first().cloned()).unwrap_or_default();
         let found = reader.audit(&tenant, limit, filter.after.as_deref())?;
         let rows = reader.audit_rows_from(&tenant, 0, 100_000)?;
-        let first = rows.first().map_or(GENESIS.to_owned(), |row| row.prev_hash.clone());
-        let finding = verify(&rows, &reader.audit_heads(&tenant)?, &key, &first);
+        let finding = verify_kept(&rows, &reader.audit_heads(&tenant)?, &key);
         Ok((found, tenants, tenant, finding))
     })
     .await?;
