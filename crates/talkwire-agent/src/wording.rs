@@ -53,8 +53,14 @@ pub(crate) fn no_device(target: Target, language: Language) -> String {
             "这里没有可以帮忙测速的电脑，所以跳过",
             "no computer here can run this measurement, so it is left out",
         ),
-        Target::EachAp => language.pick("這裡沒有可以回答的 Wi-Fi 基地台，所以略過", "这里没有可以回答的 Wi-Fi 接入点，所以跳过", "no access point here can answer, so it is left out"),
-        Target::Router | Target::Each => language.pick("路由器沒有連上，所以略過", "路由器没有连上，所以跳过", "the router is not connected, so it is left out"),
+        Target::EachAp => language.pick(
+            "這裡沒有可以回答的 Wi-Fi 基地台，所以略過",
+            "这里没有可以回答的 Wi-Fi 接入点，所以跳过",
+            "no access point here can answer, so it is left out",
+        ),
+        Target::Router | Target::Each => {
+            language.pick("路由器沒有連上，所以略過", "路由器没有连上，所以跳过", "the router is not connected, so it is left out")
+        }
     };
     text.to_owned()
 }
@@ -151,7 +157,9 @@ pub(crate) fn measure_then(when: &str, language: Language) -> String {
     match language {
         Language::ZhTw => format!("你說的是{zh_tw}，這次量的是現在；如果{zh_tw}又發生，請在當下再問我一次，我馬上量。"),
         Language::ZhCn => format!("你说的是{zh_cn}，这次测的是现在；如果{zh_cn}又发生，请当时再问我一次，我马上测。"),
-        Language::En => format!(" You told me about trouble {en}, and this was measured now: if it happens again {en}, ask me at that moment and I will measure at once."),
+        Language::En => {
+            format!(" You told me about trouble {en}, and this was measured now: if it happens again {en}, ask me at that moment and I will measure at once.")
+        }
     }
 }
 
@@ -178,18 +186,26 @@ pub(crate) fn goodbye(kind: VerdictKind, language: Language) -> String {
 
 /// The last sentence after a change set has ended.
 pub(crate) fn change_ended(set: &Changeset, advice: &str, left: &str, language: Language) -> String {
-    let figures = set.before.as_ref().zip(set.after.as_ref()).map(|(before, after)| {
-        format!("{} → {} {}", fill::tidy(before.value), fill::tidy(after.value), crate::evidence::clean(&after.unit))
-    });
+    let figures =
+        set.before.as_ref().zip(set.after.as_ref()).map(|(before, after)| {
+            format!("{} → {} {}", fill::tidy(before.value), fill::tidy(after.value), crate::evidence::clean(&after.unit)).trim().to_owned()
+        });
     let figures = figures.map(|text| format!(" ({text})")).unwrap_or_default();
     let (mut text, hint) = match set.status {
-        Status::Committed => (language.pick("已經改好並保留", "已经改好并保留", "Done, and the change is kept").to_owned() + &figures + language.pick("。", "。", "."), left),
+        Status::Committed => {
+            (language.pick("已經改好並保留", "已经改好并保留", "Done, and the change is kept").to_owned() + &figures + language.pick("。", "。", "."), left)
+        }
         Status::RolledBack => (
-            language.pick("已經恢復成原來的樣子", "已经恢复成原来的样子", "Everything is back as it was").to_owned() + &figures + language.pick("。", "。", "."),
+            language.pick("已經恢復成原來的樣子", "已经恢复成原来的样子", "Everything is back as it was").to_owned()
+                + &figures
+                + language.pick("。", "。", "."),
             advice,
         ),
         Status::Rejected => (language.pick("好，什麼都沒有改。", "好，什么都没有改。", "All right, nothing was changed.").to_owned(), advice),
-        _ => (language.pick("沒有人確認，所以什麼都沒有改。", "没有人确认，所以什么都没有改。", "Nobody confirmed it, so nothing was changed.").to_owned(), advice),
+        _ => (
+            language.pick("沒有人確認，所以什麼都沒有改。", "没有人确认，所以什么都没有改。", "Nobody confirmed it, so nothing was changed.").to_owned(),
+            advice,
+        ),
     };
     if !hint.is_empty() {
         text.push_str(language.pick("", "", " "));

@@ -224,9 +224,10 @@ fn rooms(evidence: &mut Evidence) {
     // Clients in the room that an access point serves best: how well is it heard close by?
     for radio in evidence.many.get_mut("env").into_iter().flat_map(BTreeMap::values_mut) {
         let device = radio.text("dev").map(str::to_owned);
-        let best = map.iter().filter(|(_, room)| room.text("best_ap") == device.as_deref()).max_by(|a, b| {
-            a.1.number("rssi").unwrap_or(-200.0).total_cmp(&b.1.number("rssi").unwrap_or(-200.0))
-        });
+        let best = map
+            .iter()
+            .filter(|(_, room)| room.text("best_ap") == device.as_deref())
+            .max_by(|a, b| a.1.number("rssi").unwrap_or(-200.0).total_cmp(&b.1.number("rssi").unwrap_or(-200.0)));
         let Some((name, _)) = best else { continue };
         let near: Vec<&Item> = clients.values().filter(|client| client.text("ap") == device.as_deref() && client.text("room") == Some(name)).collect();
         let levels: Vec<f64> = near.iter().filter_map(|client| client.number("rssi")).collect();

@@ -5,9 +5,29 @@ use super::{Evidence, Source};
 
 /// Log lines are only counted, by these tags. `lines` is how many there were.
 pub(super) const TAGS: &[&str] = &[
-    "radar", "own_src", "dns_max", "conntrack_full", "dhcp_no_range", "dhcp_decline", "dhcp_discover", "dhcp_ack", "psk_mismatch", "assoc_full",
-    "assoc_fail", "fw_crash", "ppp_down", "ppp_auth_fail", "pado_timeout", "oom", "panic", "thermal", "link_down", "dhcp_wan_noanswer", "boot",
-    "blocked", "lines",
+    "radar",
+    "own_src",
+    "dns_max",
+    "conntrack_full",
+    "dhcp_no_range",
+    "dhcp_decline",
+    "dhcp_discover",
+    "dhcp_ack",
+    "psk_mismatch",
+    "assoc_full",
+    "assoc_fail",
+    "fw_crash",
+    "ppp_down",
+    "ppp_auth_fail",
+    "pado_timeout",
+    "oom",
+    "panic",
+    "thermal",
+    "link_down",
+    "dhcp_wan_noanswer",
+    "boot",
+    "blocked",
+    "lines",
 ];
 
 /// A tag, and the words that make a line count for it: any of the groups, all words of a group. Lower case.

@@ -18,7 +18,17 @@ pub(super) fn config(evidence: &mut Evidence, row: Row<'_>, source: Source<'_>) 
     dhcp.say("range", row.text("dhcp_range").filter(|text| range(text).is_some()), source);
     dhcp.say("subnet", row.text("subnet").filter(|text| subnet(text).is_some()), source);
     dhcp.say("gateway", row.address("gateway"), source);
-    let servers: Vec<String> = row.0.get("dns_servers").and_then(Value::as_array).into_iter().flatten().take(4).filter_map(|v| v.as_str()).filter_map(|text| text.parse::<std::net::IpAddr>().ok()).map(|ip| ip.to_string()).collect();
+    let servers: Vec<String> = row
+        .0
+        .get("dns_servers")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .take(4)
+        .filter_map(|v| v.as_str())
+        .filter_map(|text| text.parse::<std::net::IpAddr>().ok())
+        .map(|ip| ip.to_string())
+        .collect();
     dhcp.say("dns_servers", (!servers.is_empty()).then(|| servers.join(", ")), source);
     let wider = row.text("subnet").and_then(|net| wider(&net, &row.text("dhcp_range")?, row.address("gateway").as_deref()));
     dhcp.say("wider", wider, source);
@@ -71,7 +81,8 @@ pub(super) fn rogue(evidence: &mut Evidence, row: Row<'_>, source: Source<'_>) {
         dhcp.say("rogue_port", first.text("port"), source);
         // A second server that hands out the same gateway of the same network is harmless.
         let same = |row: &Row<'_>| {
-            own.as_ref().is_some_and(|(gateway, net)| row.address("offered_gateway").as_ref() == Some(gateway) && row.text("offered_subnet").as_ref() == Some(net))
+            own.as_ref()
+                .is_some_and(|(gateway, net)| row.address("offered_gateway").as_ref() == Some(gateway) && row.text("offered_subnet").as_ref() == Some(net))
         };
         dhcp.flag("rogue_foreign", Some(!servers.iter().all(same)), source);
     }

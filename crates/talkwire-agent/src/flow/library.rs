@@ -340,7 +340,11 @@ impl Check<'_> {
 
     fn tool(&self, place: &str, op: &str, classes: &[Class]) -> Result<&ToolEntry, BadFlow> {
         let entry = self.catalogue.tool(op).filter(|entry| entry.op == op).ok_or_else(|| self.wrong(place, &format!("tool {op:?} is not in the catalogue")))?;
-        if classes.contains(&entry.class) { Ok(entry) } else { Err(self.wrong(place, &format!("tool {op:?} has the class {:?}, which has no place here", entry.class))) }
+        if classes.contains(&entry.class) {
+            Ok(entry)
+        } else {
+            Err(self.wrong(place, &format!("tool {op:?} has the class {:?}, which has no place here", entry.class)))
+        }
     }
 
     fn step(&self, raw: RawStep) -> Result<GatherStep, BadFlow> {

@@ -16,7 +16,9 @@ enum Outcome {
     /// Left out; said at once, and nothing is waited for.
     Skip(Move),
     Waiting,
-    Ended { answered: bool },
+    Ended {
+        answered: bool,
+    },
 }
 
 struct Refused {
@@ -158,9 +160,7 @@ impl<'a> View<'a, '_> {
             let Some(known) = self.brief.session.step(&key) else {
                 return match candidates.get(index) {
                     Some((op, args)) => Outcome::Ask(self.call(step, key, device, op, args.clone(), after)),
-                    None if tries == 0 && !step.optional => {
-                        Outcome::Skip(self.skip(step, key, Some(device), refused.code, refused.reason))
-                    }
+                    None if tries == 0 && !step.optional => Outcome::Skip(self.skip(step, key, Some(device), refused.code, refused.reason)),
                     None => Outcome::Ended { answered: false },
                 };
             };
@@ -209,10 +209,9 @@ impl<'a> View<'a, '_> {
             }
             // An older version gets the question in its plainest form.
             let plain = spoken.zip(ours).is_some_and(|(spoken, ours)| spoken.0 < ours.0);
-            let fits = |name: &String, value: &Value| {
-                entry.args.get(name).is_some_and(|spec| !plain || spec.required) && within_limits(name, value, support)
-            };
-            let args: Map<String, Value> = step.args.iter().filter(|(name, value)| fits(name, value)).map(|(name, value)| (name.clone(), value.clone())).collect();
+            let fits = |name: &String, value: &Value| entry.args.get(name).is_some_and(|spec| !plain || spec.required) && within_limits(name, value, support);
+            let args: Map<String, Value> =
+                step.args.iter().filter(|(name, value)| fits(name, value)).map(|(name, value)| (name.clone(), value.clone())).collect();
             if entry.check(&args).is_ok() {
                 candidates.push((op::canonical(name).to_owned(), args));
             }

@@ -50,7 +50,11 @@ impl<'a> View<'a, '_> {
                 }
                 continue;
             }
-            let after = verdict.evidence.first().and_then(|view| self.brief.session.steps.iter().find(|step| step.trace_id == view.trace_id)).map(|step| step.key.clone());
+            let after = verdict
+                .evidence
+                .first()
+                .and_then(|view| self.brief.session.steps.iter().find(|step| step.trace_id == view.trace_id))
+                .map(|step| step.key.clone());
             return Baseline::Ask(Move::Call {
                 key: format!("{prefix}{}#{}", device.key.device_id, asked + 1),
                 phase: Phase::Baseline,
@@ -90,7 +94,8 @@ impl<'a> View<'a, '_> {
         if set.status.has_ended() {
             return vec![Move::Finish { text: self.ending(set, verdict) }];
         }
-        let measurable = matches!(set.status, Status::Applied | Status::Verifying) && set.operations.iter().all(|operation| operation.state == OperationState::Applied);
+        let measurable =
+            matches!(set.status, Status::Applied | Status::Verifying) && set.operations.iter().all(|operation| operation.state == OperationState::Applied);
         if !measurable || set.after.is_some() || set.going_back.is_some() {
             return Vec::new();
         }

@@ -36,7 +36,7 @@ impl<'a> View<'a, '_> {
         let known: Vec<&Finding<'_>> = findings.iter().filter(|finding| finding.missing.is_empty() && finding.score >= SURE).collect();
         let fault = known.iter().find(|finding| !finding.cause.healthy);
         if let Some(finding) = fault {
-            return self.named(finding, &findings, evidence);
+            return self.named(finding, &findings, evidence, scope);
         }
         if let Some(suspect) = findings.iter().find(|finding| !finding.missing.is_empty() && finding.score >= SURE && !finding.cause.healthy) {
             let labels = self.labels(&suspect.missing, suspect.hypothesis.for_each.as_deref());
@@ -52,7 +52,7 @@ impl<'a> View<'a, '_> {
             return self.plain(VerdictKind::Inconclusive, text, shown);
         }
         if let Some(finding) = known.first() {
-            return self.named(finding, &findings, evidence);
+            return self.named(finding, &findings, evidence, scope);
         }
         for doubt in &self.flow.doubts {
             if scope.test(&doubt.when) == Some(true) {
@@ -75,10 +75,9 @@ impl<'a> View<'a, '_> {
         Verdict { kind, cause: None, device_id: None, confidence: 0.0, evidence, text, rivals: Vec::new(), chart: None }
     }
 
-    fn named(&self, finding: &Finding<'_>, findings: &[Finding<'_>], evidence: &Evidence) -> Verdict {
+    fn named(&self, finding: &Finding<'_>, findings: &[Finding<'_>], evidence: &Evidence, scope: &mut Scope) -> Verdict {
         let language = self.language();
-        let mut scope = Scope::new(evidence);
-        bind(&mut scope, finding, self.site.router_id());
+        bind(scope, finding, self.site.router_id());
         let said = finding.hypothesis.device.as_ref().and_then(|device| scope.json(device)).and_then(|id| id.as_str().map(str::to_owned));
         let shown = self.cite(&finding.hypothesis.cites, finding, evidence);
         let device = said.or_else(|| shown.iter().map(|view| view.device_id.clone()).find(|id| !id.is_empty()));
@@ -136,40 +135,51 @@ impl<'a> View<'a, '_> {
 
     fn chart(&self, kind: &str, key: Option<&str>, evidence: &Evidence) -> Option<Chart> {
         let language = self.language();
-        let points: Vec<ChartPoint> = match kind {
-            "channels" => {
-                let current = evidence.many.get("env")?.get(key?)?.number("ch");
-                let channels = evidence.channels.get(key?)?;
-                let point = |(channel, view): (&u16, &crate::evidence::ChannelView)| {
-                    Some(ChartPoint { label: channel.to_string(), value: median(&view.busy)?, marked: current == Some(f64::from(*channel)) })
-                };
-                channels.iter().filter_map(point).take(24).collect()
-            }
-            "talkers" => {
-                let largest = evidence.talkers.first().map(|(name, _)| name.clone());
-                evidence.talkers.iter().take(6).map(|(name, mbps)| ChartPoint { label: name.clone(), value: *mbps, marked: Some(name) == largest.as_ref() }).collect()
-            }
-            "rooms" => {
-                let rooms = evidence.many.get("rooms")?;
-                let point = |(name, room): (&String, &Item)| {
-                    // Bars of quality read better than negative decibels.
-                    Some(ChartPoint { label: name.clone(), value: (2.0 * (room.number("rssi")? + 100.0)).clamp(0.0, 100.0), marked: Some(name.as_str()) == key })
-                };
-                rooms.iter().filter_map(point).take(24).collect()
-            }
-            _ => {
-                let one = |section: &str, label: &str, marked| {
-                    let value = evidence.one.get(section)?.number("dn")?;
-                    Some(ChartPoint { label: label.to_owned(), value, marked })
-                };
-                let mut points: Vec<ChartPoint> = [one("plan", wording::plan_word(language), false), one("spd", wording::line_word(language), true)].into_iter().flatten().collect();
-                let tests = evidence.many.get("cspd").into_iter().flatten();
-                points.extend(tests.filter_map(|(id, test)| {
-                    Some(ChartPoint { label: test.text("name").unwrap_or(id).to_owned(), value: test.number("dn")?, marked: false })
-                }));
-                points
-            }
-        };
+        let points: Vec<ChartPoint> =
+            match kind {
+                "channels" => {
+                    let current = evidence.many.get("env")?.get(key?)?.number("ch");
+                    let channels = evidence.channels.get(key?)?;
+                    let point = |(channel, view): (&u16, &crate::evidence::ChannelView)| {
+                        Some(ChartPoint { label: channel.to_string(), value: median(&view.busy)?, marked: current == Some(f64::from(*channel)) })
+                    };
+                    channels.iter().filter_map(point).take(24).collect()
+                }
+                "talkers" => {
+                    let largest = evidence.talkers.first().map(|(name, _)| name.clone());
+                    evidence
+                        .talkers
+                        .iter()
+                        .take(6)
+                        .map(|(name, mbps)| ChartPoint { label: name.clone(), value: *mbps, marked: Some(name) == largest.as_ref() })
+                        .collect()
+                }
+                "rooms" => {
+                    let rooms = evidence.many.get("rooms")?;
+                    let point = |(name, room): (&String, &Item)| {
+                        // Bars of quality read better than negative decibels.
+                        Some(ChartPoint {
+                            label: name.clone(),
+                            value: (2.0 * (room.number("rssi")? + 100.0)).clamp(0.0, 100.0),
+                            marked: Some(name.as_str()) == key,
+                        })
+                    };
+                    rooms.iter().filter_map(point).take(24).collect()
+                }
+                _ => {
+                    let one = |section: &str, label: &str, marked| {
+                        let value = evidence.one.get(section)?.number("dn")?;
+                        Some(ChartPoint { label: label.to_owned(), value, marked })
+                    };
+                    let mut points: Vec<ChartPoint> =
+                        [one("plan", wording::plan_word(language), false), one("spd", wording::line_word(language), true)].into_iter().flatten().collect();
+                    let tests = evidence.many.get("cspd").into_iter().flatten();
+                    points.extend(tests.filter_map(|(id, test)| {
+                        Some(ChartPoint { label: test.text("name").unwrap_or(id).to_owned(), value: test.number("dn")?, marked: false })
+                    }));
+                    points
+                }
+            };
         let (title, unit) = wording::chart_title(kind, language);
         (points.len() >= 2).then(|| Chart { title: title.to_owned(), unit: unit.to_owned(), points })
     }
@@ -191,8 +201,26 @@ pub(crate) fn bind(scope: &mut Scope, finding: &Finding<'_>, router: Option<&str
 
 /// All hypotheses that hold, the likeliest first, without those that are only symptoms of another.
 pub(crate) fn findings<'a>(library: &'a Library, flow: &str, evidence: &Evidence, scope: &mut Scope) -> Vec<Finding<'a>> {
+    let mut findings = holding(library, flow, None, evidence, scope);
+    let symptoms: Vec<&str> = findings
+        .iter()
+        .filter(|finding| finding.score >= SURE && finding.missing.is_empty())
+        .flat_map(|finding| finding.hypothesis.explains.iter().map(String::as_str))
+        .collect();
+    findings.retain(|finding| !symptoms.contains(&finding.cause.cause.as_str()));
+    let mut seen: Vec<&str> = Vec::new();
+    findings.retain(|finding| {
+        let first = !seen.contains(&finding.cause.cause.as_str());
+        seen.push(&finding.cause.cause);
+        first
+    });
+    findings
+}
+
+/// The hypotheses that hold, of one cause or of all, the likeliest first.
+pub(crate) fn holding<'a>(library: &'a Library, flow: &str, cause: Option<&str>, evidence: &Evidence, scope: &mut Scope) -> Vec<Finding<'a>> {
     let mut findings: Vec<Finding<'a>> = Vec::new();
-    for hypothesis in &library.hypotheses {
+    for hypothesis in library.hypotheses.iter().filter(|hypothesis| cause.is_none_or(|word| hypothesis.cause == word)) {
         // Checked at start.
         let Some(cause) = library.cause(&hypothesis.cause) else { continue };
         if !hypothesis.only_in.is_empty() && !hypothesis.only_in.iter().any(|name| name == flow) {
@@ -210,19 +238,7 @@ pub(crate) fn findings<'a>(library: &'a Library, flow: &str, evidence: &Evidence
         findings.push(Finding { hypothesis, cause, item, score: (confidence * weight).clamp(0.0, 0.99), missing });
     }
     scope.unbind();
-    let symptoms: Vec<&str> = findings
-        .iter()
-        .filter(|finding| finding.score >= SURE && finding.missing.is_empty())
-        .flat_map(|finding| finding.hypothesis.explains.iter().map(String::as_str))
-        .collect();
-    findings.retain(|finding| !symptoms.contains(&finding.cause.cause.as_str()));
     findings.sort_by(|a, b| b.score.total_cmp(&a.score));
-    let mut seen: Vec<&str> = Vec::new();
-    findings.retain(|finding| {
-        let first = !seen.contains(&finding.cause.cause.as_str());
-        seen.push(&finding.cause.cause);
-        first
-    });
     findings
 }
 

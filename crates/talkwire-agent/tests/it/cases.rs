@@ -57,7 +57,14 @@ fn play(case: &Case, mind: &Mind) -> Play {
 
 fn check(case: &Case, play: &Play) -> Result<(), String> {
     let verdict = play.session.verdict.as_ref().ok_or("no verdict")?;
-    let said = format!("{:?} {:?} {:.2} {:?} rivals {:?}", verdict.kind, verdict.cause, verdict.confidence, verdict.text, verdict.rivals.iter().map(|r| (&r.cause, r.confidence)).collect::<Vec<_>>());
+    let said = format!(
+        "{:?} {:?} {:.2} {:?} rivals {:?}",
+        verdict.kind,
+        verdict.cause,
+        verdict.confidence,
+        verdict.text,
+        verdict.rivals.iter().map(|r| (&r.cause, r.confidence)).collect::<Vec<_>>()
+    );
     if verdict.kind != case.expect.kind || verdict.cause != case.expect.cause {
         return Err(said);
     }
@@ -118,7 +125,8 @@ fn run(text: &str) {
 
 /// The record alone, without the verdict, leads to the same verdict.
 fn replays(play: &Play, mind: &Mind, name: &str) {
-    let mut again = Play::new(&play.session.intent.intent, play.session.intent.language.tag(), &play.session.user_request, play.session.intent.slots.clone().into());
+    let mut again =
+        Play::new(&play.session.intent.intent, play.session.intent.language.tag(), &play.session.user_request, play.session.intent.slots.clone().into());
     again.devices = play.devices.clone();
     again.session.steps = play.session.steps.iter().filter(|step| step.phase == talkwire_core::session::Phase::Gather).cloned().collect();
     assert!(again.session.steps.iter().all(|step| step.status != StepStatus::Waiting));

@@ -135,7 +135,13 @@ fn the_binding_gather_lists_are_contained() {
         for tool in tools.split_whitespace() {
             assert!(play.session.steps.iter().any(|step| step.tool == tool), "{flow} gathers {tool}");
         }
-        let both_sides = play.session.steps.iter().filter(|step| step.tool == "network.speedtest_full").map(|step| &step.device_name).collect::<std::collections::BTreeSet<_>>();
+        let both_sides = play
+            .session
+            .steps
+            .iter()
+            .filter(|step| step.tool == "network.speedtest_full")
+            .map(|step| &step.device_name)
+            .collect::<std::collections::BTreeSet<_>>();
         assert!(flow != "slow_speed" || both_sides.len() == 2, "the client is compared with the router");
     }
 }

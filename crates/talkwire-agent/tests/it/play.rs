@@ -31,14 +31,44 @@ pub const LIVING: &str = "020000000002";
 pub const LAPTOP: &str = "02000000a001";
 
 const ROUTER_TOOLS: &[&str] = &[
-    "device.status", "system.get_hardware_info", "system.get_logs", "network.interface_status", "clients.list", "clients.health", "wifi.get_environment",
-    "wifi.signal_map", "mesh.get_topology", "traffic.get_top_talkers", "qos.get_status", "dhcpdns.get_config", "dhcpdns.scan_rogue", "name.resolve_test",
-    "diagnostics.wan_connectivity", "diagnostics.latency_matrix", "network.trace_route", "network.speedtest_full", "mesh.backhaul_test", "wifi.roaming_test",
-    "wifi.set_channel", "wifi.set_power", "wifi.client_disconnect", "qos.apply_policy", "dhcpdns.set", "system.restart_service",
+    "device.status",
+    "system.get_hardware_info",
+    "system.get_logs",
+    "network.interface_status",
+    "clients.list",
+    "clients.health",
+    "wifi.get_environment",
+    "wifi.signal_map",
+    "mesh.get_topology",
+    "traffic.get_top_talkers",
+    "qos.get_status",
+    "dhcpdns.get_config",
+    "dhcpdns.scan_rogue",
+    "name.resolve_test",
+    "diagnostics.wan_connectivity",
+    "diagnostics.latency_matrix",
+    "network.trace_route",
+    "network.speedtest_full",
+    "mesh.backhaul_test",
+    "wifi.roaming_test",
+    "wifi.set_channel",
+    "wifi.set_power",
+    "wifi.client_disconnect",
+    "qos.apply_policy",
+    "dhcpdns.set",
+    "system.restart_service",
 ];
 const AP_TOOLS: &[&str] = &[
-    "device.status", "system.get_hardware_info", "system.get_logs", "clients.list", "wifi.get_environment", "diagnostics.latency_matrix", "wifi.set_channel",
-    "wifi.set_power", "wifi.client_disconnect", "system.restart_service",
+    "device.status",
+    "system.get_hardware_info",
+    "system.get_logs",
+    "clients.list",
+    "wifi.get_environment",
+    "diagnostics.latency_matrix",
+    "wifi.set_channel",
+    "wifi.set_power",
+    "wifi.client_disconnect",
+    "system.restart_service",
 ];
 const CLIENT_TOOLS: &[&str] = &["device.status", "network.speedtest_full", "diagnostics.latency_matrix", "name.resolve_test", "network.trace_route"];
 
@@ -182,7 +212,17 @@ impl Play {
     }
 
     #[allow(clippy::too_many_arguments)]
-    fn push(&mut self, key: String, phase: Phase, id: DeviceId, op: String, args: Map<String, Value>, about: String, status: StepStatus, error: Option<StepError>) {
+    fn push(
+        &mut self,
+        key: String,
+        phase: Phase,
+        id: DeviceId,
+        op: String,
+        args: Map<String, Value>,
+        about: String,
+        status: StepStatus,
+        error: Option<StepError>,
+    ) {
         let name = self.devices.iter().find(|device| device.key.device_id == id).map_or("-".into(), |device| device.name.clone());
         self.session.steps.push(Step {
             trace_id: format!("t{}", self.session.steps.len()),
