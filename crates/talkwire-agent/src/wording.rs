@@ -186,11 +186,10 @@ pub(crate) fn goodbye(kind: VerdictKind, language: Language) -> String {
 
 /// The last sentence after a change set has ended.
 pub(crate) fn change_ended(set: &Changeset, advice: &str, left: &str, language: Language) -> String {
-    let figures = set
-        .before
-        .as_ref()
-        .zip(set.after.as_ref())
-        .map(|(before, after)| format!("{} → {} {}", fill::tidy(before.value), fill::tidy(after.value), crate::evidence::clean(&after.unit)));
+    let figures =
+        set.before.as_ref().zip(set.after.as_ref()).map(|(before, after)| {
+            format!("{} → {} {}", fill::tidy(before.value), fill::tidy(after.value), crate::evidence::clean(&after.unit)).trim().to_owned()
+        });
     let figures = figures.map(|text| format!(" ({text})")).unwrap_or_default();
     let (mut text, hint) = match set.status {
         Status::Committed => {

@@ -1,7 +1,7 @@
 //! From a cause to a change: the first remedy that fits, measured before it is put forward.
 
 use super::View;
-use super::verdict::{Finding, bind, findings};
+use super::verdict::{Finding, bind, holding};
 use crate::evidence::Evidence;
 use crate::flow::{Expression, Remedy, Scope};
 use crate::wording::fill::Filler;
@@ -49,7 +49,7 @@ impl<'a> View<'a, '_> {
     /// What the verdict rests on, found again in the same evidence.
     pub fn finding_of(&self, verdict: &Verdict, evidence: &Evidence, scope: &mut Scope) -> Option<Finding<'a>> {
         let word = verdict.cause.as_ref()?;
-        findings(self.library, &self.flow.name, evidence, scope).into_iter().find(|finding| &finding.cause.cause == word && finding.missing.is_empty())
+        holding(self.library, &self.flow.name, Some(word), evidence, scope).into_iter().find(|finding| finding.missing.is_empty())
     }
 
     /// The changes of a remedy with all values filled in. `None`: a device, a value or a tool is missing.

@@ -36,7 +36,7 @@ impl<'a> View<'a, '_> {
         let known: Vec<&Finding<'_>> = findings.iter().filter(|finding| finding.missing.is_empty() && finding.score >= SURE).collect();
         let fault = known.iter().find(|finding| !finding.cause.healthy);
         if let Some(finding) = fault {
-            return self.named(finding, &findings, evidence);
+            return self.named(finding, &findings, evidence, scope);
         }
         if let Some(suspect) = findings.iter().find(|finding| !finding.missing.is_empty() && finding.score >= SURE && !finding.cause.healthy) {
             let labels = self.labels(&suspect.missing, suspect.hypothesis.for_each.as_deref());
@@ -52,7 +52,7 @@ impl<'a> View<'a, '_> {
             return self.plain(VerdictKind::Inconclusive, text, shown);
         }
         if let Some(finding) = known.first() {
-            return self.named(finding, &findings, evidence);
+            return self.named(finding, &findings, evidence, scope);
         }
         for doubt in &self.flow.doubts {
             if scope.test(&doubt.when) == Some(true) {
@@ -75,10 +75,9 @@ impl<'a> View<'a, '_> {
         Verdict { kind, cause: None, device_id: None, confidence: 0.0, evidence, text, rivals: Vec::new(), chart: None }
     }
 
-    fn named(&self, finding: &Finding<'_>, findings: &[Finding<'_>], evidence: &Evidence) -> Verdict {
+    fn named(&self, finding: &Finding<'_>, findings: &[Finding<'_>], evidence: &Evidence, scope: &mut Scope) -> Verdict {
         let language = self.language();
-        let mut scope = Scope::new(evidence);
-        bind(&mut scope, finding, self.site.router_id());
+        bind(scope, finding, self.site.router_id());
         let said = finding.hypothesis.device.as_ref().and_then(|device| scope.json(device)).and_then(|id| id.as_str().map(str::to_owned));
         let shown = self.cite(&finding.hypothesis.cites, finding, evidence);
         let device = said.or_else(|| shown.iter().map(|view| view.device_id.clone()).find(|id| !id.is_empty()));
@@ -202,8 +201,26 @@ pub(crate) fn bind(scope: &mut Scope, finding: &Finding<'_>, router: Option<&str
 
 /// All hypotheses that hold, the likeliest first, without those that are only symptoms of another.
 pub(crate) fn findings<'a>(library: &'a Library, flow: &str, evidence: &Evidence, scope: &mut Scope) -> Vec<Finding<'a>> {
+    let mut findings = holding(library, flow, None, evidence, scope);
+    let symptoms: Vec<&str> = findings
+        .iter()
+        .filter(|finding| finding.score >= SURE && finding.missing.is_empty())
+        .flat_map(|finding| finding.hypothesis.explains.iter().map(String::as_str))
+        .collect();
+    findings.retain(|finding| !symptoms.contains(&finding.cause.cause.as_str()));
+    let mut seen: Vec<&str> = Vec::new();
+    findings.retain(|finding| {
+        let first = !seen.contains(&finding.cause.cause.as_str());
+        seen.push(&finding.cause.cause);
+        first
+    });
+    findings
+}
+
+/// The hypotheses that hold, of one cause or of all, the likeliest first.
+pub(crate) fn holding<'a>(library: &'a Library, flow: &str, cause: Option<&str>, evidence: &Evidence, scope: &mut Scope) -> Vec<Finding<'a>> {
     let mut findings: Vec<Finding<'a>> = Vec::new();
-    for hypothesis in &library.hypotheses {
+    for hypothesis in library.hypotheses.iter().filter(|hypothesis| cause.is_none_or(|word| hypothesis.cause == word)) {
         // Checked at start.
         let Some(cause) = library.cause(&hypothesis.cause) else { continue };
         if !hypothesis.only_in.is_empty() && !hypothesis.only_in.iter().any(|name| name == flow) {
@@ -221,19 +238,7 @@ pub(crate) fn findings<'a>(library: &'a Library, flow: &str, evidence: &Evidence
         findings.push(Finding { hypothesis, cause, item, score: (confidence * weight).clamp(0.0, 0.99), missing });
     }
     scope.unbind();
-    let symptoms: Vec<&str> = findings
-        .iter()
-        .filter(|finding| finding.score >= SURE && finding.missing.is_empty())
-        .flat_map(|finding| finding.hypothesis.explains.iter().map(String::as_str))
-        .collect();
-    findings.retain(|finding| !symptoms.contains(&finding.cause.cause.as_str()));
     findings.sort_by(|a, b| b.score.total_cmp(&a.score));
-    let mut seen: Vec<&str> = Vec::new();
-    findings.retain(|finding| {
-        let first = !seen.contains(&finding.cause.cause.as_str());
-        seen.push(&finding.cause.cause);
-        first
-    });
     findings
 }
 
