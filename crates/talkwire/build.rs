@@ -2,13 +2,15 @@
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use std::{env, fs};
+use std::time::{Duration, Instant};
+use std::{env, fs, thread};
 
 fn main() {
     let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it"));
     let dist = root.join("../../gui/frontend/dist");
     println!("cargo::rerun-if-changed={}", dist.display());
     println!("cargo::rerun-if-changed=build.rs");
+    wait_for_the_console();
     let mut files = Vec::new();
     collect(&dist, &mut files);
     files.sort();
@@ -20,6 +22,15 @@ fn main() {
     table.push_str("];\n");
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"));
     fs::write(out.join("console_files.rs"), table).expect("OUT_DIR can be written");
+}
+
+/// `cargo xtask build` makes the console while our dependencies are compiled; the file that it names is there as long as that takes.
+fn wait_for_the_console() {
+    let Some(pending) = env::var_os("TALKWIRE_CONSOLE_PENDING").map(PathBuf::from) else { return };
+    let began = Instant::now();
+    while pending.exists() && began.elapsed() < Duration::from_secs(600) {
+        thread::sleep(Duration::from_millis(100));
+    }
 }
 
 fn collect(folder: &Path, files: &mut Vec<PathBuf>) {

@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use talkwire_device::{Attributes, Backoff, Broker, Device, DeviceConfig, DeviceError, DeviceKey, Health, Running, Severity, StateReport, ToolSupport};
+use talkwire_proto::op::canonical;
 use tokio::task::JoinHandle;
 
 /// The house lives on in steps of this length.
@@ -21,6 +22,8 @@ const STEP: Duration = Duration::from_millis(100);
 const SAMPLE_EVERY: Duration = Duration::from_secs(60);
 /// But never more often than this.
 const SAMPLE_LEAST: Duration = Duration::from_secs(5);
+/// How long a device must be out of reach before its connection is cut: a change of channel is shorter, and an answer still goes out.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// How a house is connected.
 #[derive(Debug, Clone)]
@@ -91,7 +94,7 @@ pub async fn connect(house: House, connection: Connection) -> Result<Connected, 
     let mut members = Vec::new();
     for card in cards {
         let key = DeviceKey { tenant: Clone::clone(&tenant), site: Clone::clone(&site), device_id: card.device_id.parse()? };
-        let mut member = Member { card, key, running: None };
+        let mut member = Member { card, key, running: None, away_since: None };
         hands::recall(&shared, &connection.data_dir.join(&member.card.device_id), &member.card.device_id);
         member.start(&shared, &connection).await?;
         members.push(member);
@@ -102,15 +105,26 @@ pub async fn connect(house: House, connection: Connection) -> Result<Connected, 
 }
 
 impl Connected {
+    /// Does something with the house, for example looks at it.
+    pub fn with<T>(&self, look: impl FnOnce(&mut House) -> T) -> T {
+        look(&mut self.house.lock())
+    }
+
     /// Simulated seconds after midnight.
     pub fn day_s(&self) -> f64 {
         self.house.lock().clock().day_s()
     }
 
     /// Says goodbye for every device and stops.
-    pub async fn shutdown(self) {
+    pub async fn shutdown(mut self) {
         let _ = self.stop.send(true);
-        let _ = self.driver.await;
+        let _ = (&mut self.driver).await;
+    }
+}
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        self.driver.abort();
     }
 }
 
@@ -118,6 +132,7 @@ struct Member {
     card: Card,
     key: DeviceKey,
     running: Option<Running>,
+    away_since: Option<Instant>,
 }
 
 impl Member {
@@ -140,21 +155,42 @@ impl Member {
         let mut builder = Device::builder(config).state(move || state(&source.lock(), &id));
         let tools = shared.lock().tools(&card.device_id);
         for tool in tools {
-            let support = ToolSupport {
-                version: Some("1.0".into()),
-                response_time_ms: Some(u64::from(tool.response_ms)),
-                resource_usage: Some(tool.resource_usage.into()),
-                ..ToolSupport::plain()
-            };
-            builder = match tool.class {
-                Class::Act => builder.act(HomeAct::new(shared.clone(), card.device_id.clone(), tool.op, support, connection.data_dir.join(&card.device_id))),
-                Class::Read | Class::Test => builder.tool(HomeTool::new(shared.clone(), card.device_id.clone(), tool.op, support)),
-            };
+            // The SDK knows best what the device can do, change sets included.
+            if tool.op == "device.get_capabilities" {
+                continue;
+            }
+            let support = support(&tool);
+            if tool.class == Class::Act {
+                builder = builder.act(HomeAct::new(shared.clone(), card.device_id.clone(), tool.op, support, connection.data_dir.join(&card.device_id)));
+                continue;
+            }
+            builder = builder.tool(HomeTool::new(shared.clone(), card.device_id.clone(), tool.op, support.clone()));
+            for alias in tool.aliases.iter().filter(|alias| canonical(alias) != tool.op) {
+                builder = builder.tool(HomeTool::new(shared.clone(), card.device_id.clone(), alias, support.clone()));
+            }
         }
         let running = builder.start().await.map_err(|source| ConnectError::Device { device: card.device_id.clone(), source })?;
         self.running = Some(running);
         Ok(())
     }
+}
+
+/// What the device declares of a tool.
+fn support(tool: &crate::tools::Tool) -> ToolSupport {
+    let mut support = ToolSupport {
+        version: Some("1.0".into()),
+        response_time_ms: Some(u64::from(tool.response_ms)),
+        resource_usage: Some(tool.resource_usage.into()),
+        ..ToolSupport::plain()
+    };
+    if tool.op == "network.speedtest_full" {
+        support.limitations.insert("max_duration".into(), 60.into());
+        support.limitations.insert("concurrent_limit".into(), 1.into());
+    }
+    if tool.op == "device.restart" {
+        support.permissions.push("admin".into());
+    }
+    support
 }
 
 fn state(house: &House, device_id: &str) -> StateReport {
@@ -184,7 +220,8 @@ async fn drive(shared: Shared, connection: Connection, mut members: Vec<Member>,
         let (happenings, reachable) = {
             let mut house = shared.lock();
             house.advance(passed.mul_f64(shared.speed));
-            let reachable: BTreeMap<String, bool> = members.iter().map(|member| (member.card.device_id.clone(), house.reachable(&member.card.device_id))).collect();
+            let reachable: BTreeMap<String, bool> =
+                members.iter().map(|member| (member.card.device_id.clone(), house.reachable(&member.card.device_id))).collect();
             (house.take_happenings(), reachable)
         };
         for happening in happenings {
@@ -194,10 +231,14 @@ async fn drive(shared: Shared, connection: Connection, mut members: Vec<Member>,
         }
         for member in &mut members {
             let is_reachable = reachable.get(&member.card.device_id).copied().unwrap_or(true);
-            if !is_reachable && member.running.is_some() {
+            member.away_since = if is_reachable { None } else { member.away_since.or_else(|| Some(Instant::now())) };
+            if member.away_since.is_some_and(|since| since.elapsed() >= GRACE) && member.running.is_some() {
                 // A device that restarts does so as a power cut would: no goodbye.
                 member.running = None;
-            } else if is_reachable && member.running.is_none() && let Err(error) = member.start(&shared, &connection).await {
+            } else if is_reachable
+                && member.running.is_none()
+                && let Err(error) = member.start(&shared, &connection).await
+            {
                 tracing::warn!(device = member.card.device_id, %error, "a simulated device could not start again");
             }
         }
@@ -216,13 +257,18 @@ async fn drive(shared: Shared, connection: Connection, mut members: Vec<Member>,
 fn sample(shared: &Shared, members: &[Member]) {
     for member in members {
         let Some(running) = &member.running else { continue };
-        let (metrics, report) = {
-            let house = shared.lock();
-            (house.telemetry(&member.card.device_id), state(&house, &member.card.device_id))
+        let (metrics, report, map) = {
+            let mut house = shared.lock();
+            let map = (member.card.device_type == "router").then(|| house.topology());
+            (house.telemetry(&member.card.device_id), state(&house, &member.card.device_id), map)
         };
         let device = running.device();
         for metric in metrics {
             device.telemetry(metric.name, metric.value, metric.unit);
+        }
+        if let Some(map) = map {
+            let list = |name: &str| map[name].as_array().cloned().unwrap_or_default();
+            device.topology(&list("devices"), &list("connections"), &[]);
         }
         if report.health != Health::Ok {
             device.set_state(report);

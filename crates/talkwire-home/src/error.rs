@@ -24,9 +24,6 @@ pub enum HomeError {
         /// What is wrong and what to write instead.
         problem: String,
     },
-    /// No such device in this home.
-    #[error("there is no device {0} in this home")]
-    UnknownDevice(String),
 }
 
 impl HomeError {

@@ -65,8 +65,7 @@ impl HomeFile {
     /// Reads a home from a file.
     pub fn load(path: impl AsRef<Path>) -> Result<Self, HomeError> {
         let path = path.as_ref();
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| HomeError::Read { path: path.display().to_string(), source })?;
+        let text = std::fs::read_to_string(path).map_err(|source| HomeError::Read { path: path.display().to_string(), source })?;
         Self::parse(&text)
     }
 
@@ -121,9 +120,7 @@ impl HomeFile {
 
     fn check_event(&self, place: &str, event: &Event) -> Result<(), HomeError> {
         event.when.check(place)?;
-        let known = |name: &str| {
-            self.clients.iter().any(|client| client.name == name) || self.nodes().any(|node| node.name == name)
-        };
+        let known = |name: &str| self.clients.iter().any(|client| client.name == name) || self.nodes().any(|node| node.name == name);
         match event.fault.names().into_iter().find(|name| !known(name)) {
             Some(name) => Err(HomeError::invalid(place, format!("there is no device or client named {name:?}"))),
             None => Ok(()),

@@ -18,8 +18,8 @@ use state::{Air, Client, Loads, Neighbour, Node, Pool, Session, Shaper, Trouble}
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-pub use state::{Happening, LogLine, Role};
 pub(crate) use radio::{Overlap, overlap};
+pub use state::{Happening, LogLine, Role};
 pub(crate) use state::{LeaseFrom, Link, Radio as RadioState, Shaper as ShaperState};
 
 /// A simulated home.

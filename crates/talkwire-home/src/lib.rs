@@ -2,7 +2,8 @@
 //!
 //! A [`HomeFile`] describes a home, [`House`] lets it live: time passes by [`House::advance`], tools run by
 //! [`House::call`] (or [`House::start`] and [`House::finish`]), and an Act can be undone with [`House::section`] and
-//! [`House::restore`]. Everything is computed from state and one seed; nothing here does I/O except reading the file.
+//! [`House::restore`]. Everything is computed from state and one seed.
+//! [`connect`] connects the devices of a house to a broker and drives its clock; nothing else here does I/O but reading the file.
 
 mod clock;
 mod connect;

@@ -61,9 +61,7 @@ impl Random {
 
 /// A number that depends on the seed and the parts alone, for properties that are fixed for a house.
 pub fn fixed(seed: u64, parts: &[u64]) -> u64 {
-    parts.iter().fold(mix(seed ^ 0x51_7c_c1_b7), |hash, part| {
-        mix(hash ^ part.wrapping_mul(0x9e37_79b9_7f4a_7c15))
-    })
+    parts.iter().fold(mix(seed ^ 0x51_7c_c1_b7), |hash, part| mix(hash ^ part.wrapping_mul(0x9e37_79b9_7f4a_7c15)))
 }
 
 /// Like [`fixed`], uniform in `0..1`.
@@ -79,9 +77,7 @@ pub fn fixed_normal(seed: u64, parts: &[u64]) -> f64 {
 
 /// A stable key of a text, for [`fixed`].
 pub fn key(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    })
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 fn mix(value: u64) -> u64 {

@@ -144,11 +144,7 @@ impl House {
                 }
                 let joined = self.clients.iter().filter(|client| client.link.is_some_and(|(at, _)| at == node)).count();
                 metrics.push(metric("wifi_clients", joined as f64, "clients"));
-                let busy = self.airs[node]
-                    .iter()
-                    .zip(&self.loads.air_own[node])
-                    .map(|(air, own)| (air.external + own).min(1.0))
-                    .fold(0.0, f64::max);
+                let busy = self.airs[node].iter().zip(&self.loads.air_own[node]).map(|(air, own)| (air.external + own).min(1.0)).fold(0.0, f64::max);
                 metrics.push(metric("wifi.channel_utilization", 100.0 * busy, "%"));
             }
             At::Agent(client) => {

@@ -139,9 +139,7 @@ impl House {
     }
 
     pub(crate) fn find(&self, device_id: &str) -> Option<At> {
-        self.node_index(device_id).map(At::Node).or_else(|| {
-            self.client_index(device_id).filter(|client| self.clients[*client].file.agent).map(At::Agent)
-        })
+        self.node_index(device_id).map(At::Node).or_else(|| self.client_index(device_id).filter(|client| self.clients[*client].file.agent).map(At::Agent))
     }
 
     pub(crate) fn role(&self, at: At) -> Role {
@@ -154,18 +152,19 @@ impl House {
     pub(crate) fn at_running(&self, at: At) -> bool {
         match at {
             At::Node(node) => self.nodes[node].running(self.now()),
-            At::Agent(client) => self.clients[client].file.wired || self.clients[client].link.is_some(),
+            At::Agent(client) => {
+                let state = &self.clients[client];
+                state.file.wired || state.link.is_some_and(|(node, radio)| self.radio_on(node, radio))
+            }
         }
     }
 
     fn resolve(&self, device_id: &str, op: &str) -> Result<(At, Tool), ToolFault> {
-        let at = self
-            .find(device_id)
-            .ok_or_else(|| ToolFault::new("E_DEVICE_OFFLINE", format!("there is no device {device_id} in this home")))?;
+        let at = self.find(device_id).ok_or_else(|| ToolFault::new("E_DEVICE_OFFLINE", format!("there is no device {device_id} in this home")))?;
         let tool = table::of(self.role(at))
             .into_iter()
             .find(|tool| tool.op == op || tool.aliases.contains(&op))
-            .ok_or_else(|| ToolFault::new("E_UNSUPPORTED", format!("this device has no tool {op}")))?;
+            .ok_or_else(|| ToolFault::new("E_UNKNOWN_OP", format!("this device has no tool {op}")))?;
         if !self.at_running(at) {
             return Err(offline());
         }
@@ -202,7 +201,7 @@ impl House {
             ("diagnostics.wan_connectivity", _) => self.wan_connectivity(),
             ("diagnostics.latency_matrix", _) => self.latency_matrix(at, args)?,
             ("network.trace_route", _) => self.trace_route(at, args)?,
-            _ => return Err(ToolFault::new("E_UNSUPPORTED", format!("this device has no tool {op}"))),
+            _ => return Err(ToolFault::new("E_UNKNOWN_OP", format!("this device has no tool {op}"))),
         };
         Ok(answer)
     }

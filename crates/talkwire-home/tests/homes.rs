@@ -298,3 +298,44 @@ fn the_same_seed_gives_the_same_answers() {
     };
     assert_eq!(run(), run());
 }
+
+#[test]
+fn every_home_in_the_folder_can_be_built() {
+    let folder = format!("{}/../../homes", env!("CARGO_MANIFEST_DIR"));
+    let mut count = 0;
+    for entry in std::fs::read_dir(folder).expect("the folder") {
+        let file = HomeFile::load(entry.expect("an entry").path()).expect("a home");
+        assert!(!House::new(file, 7).expect("a house").devices().is_empty());
+        count += 1;
+    }
+    assert!(count >= 12, "{count}");
+}
+
+#[test]
+fn a_wrong_file_is_refused_with_the_place() {
+    let path = format!("{}/../../homes/evening.toml", env!("CARGO_MANIFEST_DIR"));
+    let good = std::fs::read_to_string(path).expect("a home");
+    let problem = |text: String| HomeFile::parse(&text).expect_err("refused").to_string();
+    assert!(problem(good.replace("start =", "begin =")).contains("begin"));
+    assert!(problem(good.replace("channel = 149", "channel = 150")).contains("channel 150"));
+    assert!(problem(good.replace("room = \"study\"", "room = \"attic\"")).contains("attic"));
+    assert!(problem(good.replace("from = \"18:00\"", "from = \"18 h\"")).contains("HH:MM"));
+    assert!(problem(format!("{good}\n[[event]]\nkind = \"quota\"\n")).contains("mbps"));
+    assert!(problem(format!("{good}\n[[event]]\nkind = \"quota\"\nmbps = 1.0\nsize = 2\n")).contains("size"));
+    assert!(problem(format!("{good}\n[[event]]\nkind = \"bandwidth_hog\"\nclient = \"nobody\"\n")).contains("nobody"));
+}
+
+#[test]
+fn a_channel_that_the_law_forbids_is_refused_and_too_much_power_is_brought_down() {
+    let mut house = house("evening", 1);
+    let ap = id(&house, "ap-living");
+    let refused = house.call(&ap, "wifi.set_channel", &json!({"interface": "wlan0", "channel": 14})).outcome.expect_err("refused");
+    assert_eq!(refused.code, "E_INVALID_ARGS");
+    let done = call(&mut house, &ap, "wifi.set_power", json!({"interface": "wlan0", "power_dbm": 30}));
+    assert_eq!((&done["power_dbm"], &done["requested_dbm"]), (&json!(20.0), &json!(30.0)));
+    let laptop = agent(&house);
+    let first = house.start(&laptop, "network.speedtest_full", &Value::Null).expect("started");
+    assert_eq!(house.start(&laptop, "speed_test", &Value::Null).expect_err("one at a time").code, "E_BUSY");
+    house.advance(first.duration);
+    assert!(number(&house.finish(first.ticket).expect("a result")["download_mbps"]) > 5.0);
+}

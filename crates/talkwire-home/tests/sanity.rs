@@ -42,9 +42,7 @@ fn check_03_n_20_mhz_and_what_a_quieter_channel_brings() {
 
 #[test]
 fn check_04_a_phone_behind_two_plasterboards() {
-    let level = |band: Band, mhz, eirp| {
-        rssi_down_dbm(eirp, -4.0, loss_db(mhz, 10.0, 2.0 * Material::Plasterboard.loss_db(band)), 3.0)
-    };
+    let level = |band: Band, mhz, eirp| rssi_down_dbm(eirp, -4.0, loss_db(mhz, 10.0, 2.0 * Material::Plasterboard.loss_db(band)), 3.0);
     near(level(Band::Ghz2, 2437.0, 20.0), -54.0, 2.0);
     near(level(Band::Ghz5, 5250.0, 23.0), -60.0, 2.0);
 }

@@ -29,16 +29,16 @@ struct Cli {
 #[derive(Debug, Clone, Args)]
 pub struct Remote {
     /// Address of the server.
-    #[arg(long, value_name = "URL", env = "TALKWIRE_SERVER", default_value = "http://127.0.0.1:5000")]
+    #[arg(long, global = true, value_name = "URL", env = "TALKWIRE_SERVER", default_value = "http://127.0.0.1:5000")]
     pub server: String,
     /// The server's data folder, for the owner's token.
-    #[arg(long, value_name = "DIR", env = "TALKWIRE_DATA", default_value = "talkwire-data")]
+    #[arg(long, global = true, value_name = "DIR", env = "TALKWIRE_DATA", default_value = "talkwire-data")]
     pub data: PathBuf,
     /// The owner's token itself.
-    #[arg(long, value_name = "TOKEN", env = "TALKWIRE_TOKEN", hide_env_values = true)]
+    #[arg(long, global = true, value_name = "TOKEN", env = "TALKWIRE_TOKEN", hide_env_values = true)]
     pub token: Option<String>,
     /// Print JSON for programs.
-    #[arg(long)]
+    #[arg(long, global = true)]
     pub json: bool,
 }
 

@@ -14,6 +14,12 @@ pub fn mind() -> &'static Mind {
     MIND.get_or_init(Mind::builtin)
 }
 
+/// Reads flows and learns the examples ahead of the first complaint.
+pub fn wake() {
+    mind();
+    talkwire_agent::intent::Recogniser::embedded();
+}
+
 /// How a sentence is meant, and what to say at once.
 pub fn understand_sentence(text: &str, devices: &[&Device]) -> Understood {
     let found = understand(text);

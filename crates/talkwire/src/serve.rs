@@ -46,12 +46,12 @@ pub async fn start(config: &Config) -> Result<Running> {
     let memory = remember(store.load(clock.now_ms())?, &reader)?;
     let retained = retained(&memory, clock.now_ms());
     let core = Core::new(Arc::new(Catalogue::builtin()), seed(), identity.signing_key(), memory, clock.now_ms());
-    // The mind checks its flows now, not at the first complaint.
-    crate::mind::mind();
+    // The mind gets ready beside the start, so that the first complaint finds it awake.
+    std::thread::spawn(crate::mind::wake);
 
     let web = TcpListener::bind(config.http).await.map_err(|error| port_taken(error, config.http, "--http"))?;
     let (posts, outbox) = mpsc::channel(POSTS);
-    let hub = Hub::start(core, Box::new(store), reader.clone(), clock, posts);
+    let hub = Hub::start(core, Box::new(store), clock, posts);
     let gate: Arc<dyn Gate> = Arc::new(HouseGate::new(hub.handle(), identity.clone(), clock, config.limits.max_message_bytes));
     let broker = Broker::start(config.broker(), gate).await.context("the broker did not start")?;
     let handle = broker.handle();

@@ -13,6 +13,22 @@ const FLASH: &str = "configuration.json";
 /// A line for each Act that was really applied or put back; nothing reads it but people and fault tests.
 const DEEDS: &str = "deeds.log";
 
+/// The clock of the house moves in steps; an answer waits this long for the one that passes its end.
+const CATCH_UP: Duration = Duration::from_millis(400);
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+/// A started tool, forgotten when its call is dropped.
+struct Ticket {
+    shared: Shared,
+    number: u64,
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.shared.lock().cancel(self.number);
+    }
+}
+
 /// A Read or Test tool of a simulated device.
 pub(super) struct HomeTool {
     shared: Shared,
@@ -38,7 +54,12 @@ impl Tool for HomeTool {
 
     async fn run(&self, call: Call) -> Result<Value, ToolError> {
         let args = Value::Object(call.args.0.clone());
-        let started = self.shared.lock().start(&self.device_id, self.op, &args).map_err(as_tool_error)?;
+        let (started, end_s) = {
+            let mut house = self.shared.lock();
+            let started = house.start(&self.device_id, self.op, &args).map_err(as_tool_error)?;
+            (started, house.clock().elapsed_s() + started.duration.as_secs_f64())
+        };
+        let ticket = Ticket { shared: self.shared.clone(), number: started.ticket };
         let real = self.shared.real(started.duration);
         let parts = if real > Duration::from_millis(400) { 8 } else { 1 };
         for part in 1..=parts {
@@ -47,7 +68,12 @@ impl Tool for HomeTool {
                 call.progress.percent(f64::from(part) * 100.0 / f64::from(parts));
             }
         }
-        self.shared.lock().finish(started.ticket).map_err(as_tool_error)
+        let mut waited = Duration::ZERO;
+        while waited < CATCH_UP && self.shared.lock().clock().elapsed_s() < end_s {
+            tokio::time::sleep(LOOK_AGAIN).await;
+            waited += LOOK_AGAIN;
+        }
+        self.shared.lock().finish(ticket.number).map_err(as_tool_error)
     }
 }
 
@@ -69,9 +95,11 @@ impl HomeAct {
         self.shared.lock().section(&self.device_id, self.op, args).map_err(as_tool_error)
     }
 
-    /// The configuration is on the disk before the answer is given.
+    /// The configuration is on the disk before the answer is given. The deed is noted first: a power cut in between must not hide one.
     fn keep(&self, deed: &str, section: &Value) -> Result<(), ToolError> {
-        remember(&self.folder, self.op, section).and_then(|()| note(&self.folder, deed, self.op, section)).map_err(|error| ToolError::new(Code::Device, format!("the configuration cannot be kept: {error}")))
+        note(&self.folder, deed, self.op, section)
+            .and_then(|()| remember(&self.folder, self.op, section))
+            .map_err(|error| ToolError::new(Code::Device, format!("the configuration cannot be kept: {error}")))
     }
 }
 
@@ -87,9 +115,7 @@ impl Act for HomeAct {
     async fn check(&self, args: &Args) -> Result<Value, ToolError> {
         // Tried on a copy of the house: nothing happens in the real one.
         let args = Value::Object(args.0.clone());
-        let mut copy = self.shared.lock().clone();
-        copy.start(&self.device_id, self.op, &args).map_err(as_tool_error)?;
-        copy.section(&self.device_id, self.op, &args).map_err(as_tool_error)
+        self.shared.lock().preview(&self.device_id, self.op, &args).map_err(as_tool_error)
     }
 
     async fn capture(&self, args: &Args) -> Result<Value, ToolError> {

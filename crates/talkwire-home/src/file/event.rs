@@ -63,9 +63,7 @@ pub(crate) struct ReadWindow {
 impl ReadWindow {
     /// Is the window open `elapsed` seconds after the start, at `day_s` seconds after midnight?
     pub fn open(&self, elapsed: f64, day_s: f64) -> bool {
-        elapsed >= self.begins
-            && elapsed < self.ends
-            && self.daily.is_none_or(|(from, until)| within(day_s, from, until))
+        elapsed >= self.begins && elapsed < self.ends && self.daily.is_none_or(|(from, until)| within(day_s, from, until))
     }
 }
 

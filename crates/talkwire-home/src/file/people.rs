@@ -222,20 +222,15 @@ fn minutes() -> f64 {
 impl Habit {
     /// The hours as seconds after midnight.
     pub(crate) fn window(&self, place: &str) -> Result<(f64, f64), HomeError> {
-        let (from, until) = self.hours.split_once('-').ok_or_else(|| {
-            HomeError::invalid(place, format!("hours {:?} must look like 19:00-23:30", self.hours))
-        })?;
+        let (from, until) =
+            self.hours.split_once('-').ok_or_else(|| HomeError::invalid(place, format!("hours {:?} must look like 19:00-23:30", self.hours)))?;
         Ok((time_of_day(place, from)?, time_of_day(place, until)?))
     }
 
     /// What it asks of the network.
     pub fn need(&self) -> Need {
         let usual = self.activity.need();
-        Need {
-            down_mbps: self.down_mbps.unwrap_or(usual.down_mbps),
-            up_mbps: self.up_mbps.unwrap_or(usual.up_mbps),
-            ..usual
-        }
+        Need { down_mbps: self.down_mbps.unwrap_or(usual.down_mbps), up_mbps: self.up_mbps.unwrap_or(usual.up_mbps), ..usual }
     }
 }
 

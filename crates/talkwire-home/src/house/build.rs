@@ -15,12 +15,7 @@ impl House {
     pub fn new(file: HomeFile, seed: u64) -> Result<Self, HomeError> {
         let clock = Clock::new(time_of_day("site.start", &file.site.start)?, file.site.weekday, span("site.history", &file.site.history)?);
         let nodes: Vec<Node> = build_nodes(&file);
-        let clients = file
-            .clients
-            .iter()
-            .enumerate()
-            .map(|(index, client)| build_client(&file, seed, index, client))
-            .collect::<Result<Vec<_>, _>>()?;
+        let clients = file.clients.iter().enumerate().map(|(index, client)| build_client(&file, seed, index, client)).collect::<Result<Vec<_>, _>>()?;
         let troubles = file
             .events
             .iter()
@@ -34,11 +29,7 @@ impl House {
             .neighbours
             .iter()
             .enumerate()
-            .map(|(index, neighbour)| Neighbour {
-                load: neighbour.load,
-                bssid: format!("0200000f{:04x}", index + 1),
-                file: neighbour.clone(),
-            })
+            .map(|(index, neighbour)| Neighbour { load: neighbour.load, bssid: format!("0200000f{:04x}", index + 1), file: neighbour.clone() })
             .collect();
         let delivered = file.plan.delivered.unwrap_or(0.95 + 0.13 * fixed_unit(seed, &[key("delivered")]));
         let mut house = House {
@@ -108,9 +99,7 @@ fn spot_of(file: &HomeFile, room: &str, at: Option<[f64; 2]>, shift: [f64; 2]) -
 }
 
 fn build_nodes(file: &HomeFile) -> Vec<Node> {
-    let roles = std::iter::once(Role::Router)
-        .chain(file.access_points.iter().map(|_| Role::AccessPoint))
-        .chain(file.mesh_nodes.iter().map(|_| Role::MeshNode));
+    let roles = std::iter::once(Role::Router).chain(file.access_points.iter().map(|_| Role::AccessPoint)).chain(file.mesh_nodes.iter().map(|_| Role::MeshNode));
     file.nodes().zip(roles).map(|(node, role)| build_node(file, node, role)).collect()
 }
 
@@ -162,15 +151,7 @@ fn build_client(file: &HomeFile, seed: u64, index: usize, client: &file::Client)
     let doing = client
         .habits
         .iter()
-        .map(|habit| {
-            Ok(Doing {
-                window: habit.window(&client.name)?,
-                part: habit.part,
-                minutes: habit.minutes,
-                need: habit.need(),
-                until: None,
-            })
-        })
+        .map(|habit| Ok(Doing { window: habit.window(&client.name)?, part: habit.part, minutes: habit.minutes, need: habit.need(), until: None }))
         .collect::<Result<Vec<_>, HomeError>>()?;
     let host = usize::from(file.dhcp.first) + 1 + index;
     Ok(Client {

@@ -75,9 +75,8 @@ impl House {
             })
             .collect();
         for (band, channel, count, load) in busy {
-            let mut there: Vec<usize> = (0..self.neighbours.len())
-                .filter(|i| self.neighbours[*i].file.band == band && self.neighbours[*i].file.channel == channel)
-                .collect();
+            let mut there: Vec<usize> =
+                (0..self.neighbours.len()).filter(|i| self.neighbours[*i].file.band == band && self.neighbours[*i].file.channel == channel).collect();
             there.sort_by(|a, b| self.neighbours[*b].file.rssi_dbm.total_cmp(&self.neighbours[*a].file.rssi_dbm));
             for index in there.into_iter().take(count) {
                 self.neighbours[index].load = load;
@@ -116,11 +115,8 @@ impl House {
                 }
                 here.closed.push((channel, now + RADAR_CLOSED_S));
                 here.channel = next;
-                let gone = if needs_radar_watch(here.band, next) {
-                    radar_watch_s(next) + self.random.between(2.0, 10.0)
-                } else {
-                    self.random.between(1.0, 5.0)
-                };
+                let gone =
+                    if needs_radar_watch(here.band, next) { radar_watch_s(next) + self.random.between(2.0, 10.0) } else { self.random.between(1.0, 5.0) };
                 self.nodes[node].radios[radio].silent_until = now + gone;
                 self.log(node, "warning", "hostapd", format!("DFS-RADAR-DETECTED freq={} ht_enabled=1", 5000 + 5 * channel));
                 self.log(node, "info", "hostapd", format!("DFS-NEW-CHANNEL freq={} chan={next}", 5000 + 5 * next));

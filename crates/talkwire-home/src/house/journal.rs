@@ -14,8 +14,7 @@ impl House {
         let at_s = self.now();
         let message = message.into();
         let log = &mut self.nodes[node].log;
-        let repeated =
-            log.iter().rev().take_while(|line| at_s - line.at_s < QUIET_S).any(|line| line.message == message);
+        let repeated = log.iter().rev().take_while(|line| at_s - line.at_s < QUIET_S).any(|line| line.message == message);
         if repeated {
             return;
         }

@@ -88,13 +88,11 @@ impl House {
 
     /// What each wish can get through the air.
     fn air_limits(&self, wishes: &[Wish], links: &[Option<Link>], down_mbps: f64, up_mbps: f64) -> Vec<f64> {
-        let mut limits: Vec<f64> =
-            wishes.iter().map(|wish| wish.mbps.min(if wish.down { down_mbps } else { up_mbps })).collect();
+        let mut limits: Vec<f64> = wishes.iter().map(|wish| wish.mbps.min(if wish.down { down_mbps } else { up_mbps })).collect();
         for node in 0..self.nodes.len() {
             for radio in 0..self.nodes[node].radios.len() {
-                let mine: Vec<usize> = (0..wishes.len())
-                    .filter(|i| wishes[*i].client.is_some_and(|client| self.clients[client].link == Some((node, radio))))
-                    .collect();
+                let mine: Vec<usize> =
+                    (0..wishes.len()).filter(|i| wishes[*i].client.is_some_and(|client| self.clients[client].link == Some((node, radio)))).collect();
                 if !mine.is_empty() {
                     self.divide_air(node, radio, &mine, wishes, links, &mut limits);
                 }
@@ -103,15 +101,7 @@ impl House {
         limits
     }
 
-    fn divide_air(
-        &self,
-        node: usize,
-        radio: usize,
-        mine: &[usize],
-        wishes: &[Wish],
-        links: &[Option<Link>],
-        limits: &mut [f64],
-    ) {
+    fn divide_air(&self, node: usize, radio: usize, mine: &[usize], wishes: &[Wish], links: &[Option<Link>], limits: &mut [f64]) {
         let on = self.radio_on(node, radio);
         let solo: Vec<f64> = mine
             .iter()
@@ -121,13 +111,9 @@ impl House {
             })
             .collect();
         let capacity = if on { self.airs[node][radio].capacity() } else { 0.0 };
-        let wants: Vec<f64> =
-            mine.iter().zip(&solo).map(|(i, solo)| if *solo > 0.0 { limits[*i] / solo } else { 0.0 }).collect();
-        let weights: Vec<f64> = if self.nodes[node].radios[radio].airtime_fair {
-            vec![1.0; mine.len()]
-        } else {
-            solo.iter().map(|solo| 1.0 / solo.max(0.1)).collect()
-        };
+        let wants: Vec<f64> = mine.iter().zip(&solo).map(|(i, solo)| if *solo > 0.0 { limits[*i] / solo } else { 0.0 }).collect();
+        let weights: Vec<f64> =
+            if self.nodes[node].radios[radio].airtime_fair { vec![1.0; mine.len()] } else { solo.iter().map(|solo| 1.0 / solo.max(0.1)).collect() };
         let given = air::divide_weighted(capacity, &wants, &weights);
         for ((i, share), solo) in mine.iter().zip(given).zip(solo) {
             let behind = wishes[*i].client.and_then(|client| links[client]).map_or(0.0, |link| link.behind_mbps);
@@ -139,9 +125,7 @@ impl House {
         if !self.shaper.enabled {
             return wish.flows;
         }
-        let rule = |category: &str| {
-            self.shaper.rules.iter().find(|rule| rule.get("category").and_then(Value::as_str) == Some(category))
-        };
+        let rule = |category: &str| self.shaper.rules.iter().find(|rule| rule.get("category").and_then(Value::as_str) == Some(category));
         match rule(wish.category).and_then(|rule| rule.get("priority")).and_then(Value::as_str) {
             Some("high") => 8.0,
             Some("low") => 0.1,

@@ -2,14 +2,17 @@
 
 use super::House;
 use super::state::{Doing, LeaseFrom};
-use crate::file::event::within;
 use crate::file::Fault;
+use crate::file::event::within;
 use crate::physics::address;
 use crate::physics::path::Band;
 use serde_json::json;
 
 /// From this level a client prefers 5 GHz.
 const PREFERS_5GHZ_DBM: f64 = -67.0;
+
+/// A client waits this long for a silent access point before it looks for another.
+const LONG_SILENCE_S: f64 = 8.0;
 
 impl House {
     /// Joins every client to the access point of its file, or to the best.
@@ -30,12 +33,7 @@ impl House {
     }
 
     /// The best usable radio for a client and its level, within the asked node and band, without a refusing node.
-    pub(crate) fn best_radio(
-        &self,
-        client: usize,
-        only: Option<(Option<usize>, Option<Band>)>,
-        without: Option<usize>,
-    ) -> Option<(usize, usize, f64)> {
+    pub(crate) fn best_radio(&self, client: usize, only: Option<(Option<usize>, Option<Band>)>, without: Option<usize>) -> Option<(usize, usize, f64)> {
         let receiver = self.receiver(client);
         let five = self.clients[client].file.supports_5ghz;
         let mut best: Option<(f64, (usize, usize, f64))> = None;
@@ -115,6 +113,10 @@ impl House {
     }
 
     fn follow(&mut self, client: usize, node: usize, radio: usize, dt: f64) {
+        if self.nodes[node].radios[radio].silent_until - self.now() > LONG_SILENCE_S {
+            let away = self.random.between(3.0, 30.0);
+            return self.drop_client(client, "channel_change", away);
+        }
         let link = self.link(&self.receiver(client), node, radio);
         if link.down.is_none() || link.up.is_none() {
             let away = self.random.between(10.0, 60.0);

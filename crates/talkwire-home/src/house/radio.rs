@@ -43,9 +43,7 @@ impl House {
             .iter()
             .map(|client| (client.spot, client.file.room.clone(), key(&client.file.mac)))
             .chain(self.nodes.iter().map(|node| (node.spot, node.room.clone(), key(&node.id))))
-            .chain(self.file.rooms.iter().map(|room| {
-                (Spot { x: room.x, y: room.y, floor: room.floor }, room.name.clone(), key(&room.name))
-            }))
+            .chain(self.file.rooms.iter().map(|room| (Spot { x: room.x, y: room.y, floor: room.floor }, room.name.clone(), key(&room.name))))
             .collect();
         self.obstacles = self
             .nodes
@@ -58,9 +56,7 @@ impl House {
                         let shadow = self.file.site.shadow_db * fixed_normal(self.seed, &link);
                         let clutter = 3.0 + 0.5 * self.file.site.shadow_db * fixed_normal(self.seed, &[link[1], link[0]]);
                         let fixed = if self.file.site.shadow_db == 0.0 { 3.0 } else { shadow + clutter };
-                        BANDS.map(|band| {
-                            fixed + self.walls_db(&node.room, node.spot, room, *spot, band) + self.extra_db(&node.room, room, band)
-                        })
+                        BANDS.map(|band| fixed + self.walls_db(&node.room, node.spot, room, *spot, band) + self.extra_db(&node.room, room, band))
                     })
                     .collect()
             })
@@ -118,11 +114,7 @@ impl House {
     /// Measures the air around every radio on its own channel.
     pub(crate) fn refresh_air(&mut self) {
         let airs = (0..self.nodes.len())
-            .map(|node| {
-                (0..self.nodes[node].radios.len())
-                    .map(|radio| self.air_on(node, radio, self.nodes[node].radios[radio].channel))
-                    .collect()
-            })
+            .map(|node| (0..self.nodes[node].radios.len()).map(|radio| self.air_on(node, radio, self.nodes[node].radios[radio].channel)).collect())
             .collect();
         self.airs = airs;
     }

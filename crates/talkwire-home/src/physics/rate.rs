@@ -53,11 +53,8 @@ impl Generation {
 /// The signal-to-noise ratio from which each scheme works, in dB in the signal's own bandwidth.
 const SCHEME_SNR_DB: [f64; 12] = [2.0, 5.0, 9.0, 11.0, 15.0, 18.0, 20.0, 25.0, 29.0, 31.0, 34.0, 36.0];
 /// Data bits per subcarrier and symbol (bits times coding) of each scheme.
-const SCHEME_BITS: [f64; 12] =
-    [0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 4.5, 5.0, 6.0, 20.0 / 3.0, 7.5, 25.0 / 3.0];
-const G_RATES: [(f64, f64); 8] = [
-    (2.0, 6.0), (4.0, 9.0), (5.0, 12.0), (9.0, 18.0), (11.0, 24.0), (15.0, 36.0), (18.0, 48.0), (20.0, 54.0),
-];
+const SCHEME_BITS: [f64; 12] = [0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 4.5, 5.0, 6.0, 20.0 / 3.0, 7.5, 25.0 / 3.0];
+const G_RATES: [(f64, f64); 8] = [(2.0, 6.0), (4.0, 9.0), (5.0, 12.0), (9.0, 18.0), (11.0, 24.0), (15.0, 36.0), (18.0, 48.0), (20.0, 54.0)];
 const B_RATES: [(f64, f64); 4] = [(-4.0, 1.0), (-1.0, 2.0), (2.0, 5.5), (5.0, 11.0)];
 
 /// A chosen modulation.
@@ -127,8 +124,7 @@ pub fn choose(generation: Generation, width_mhz: u16, most_streams: u8, snr_db: 
 
 /// The part of all transmissions that are repetitions, from the signal-to-noise ratio alone.
 pub fn retry_fraction(snr_db: f64) -> f64 {
-    const POINTS: [(f64, f64); 7] =
-        [(3.0, 0.45), (6.0, 0.32), (10.0, 0.22), (15.0, 0.14), (20.0, 0.09), (25.0, 0.06), (30.0, 0.04)];
+    const POINTS: [(f64, f64); 7] = [(3.0, 0.45), (6.0, 0.32), (10.0, 0.22), (15.0, 0.14), (20.0, 0.09), (25.0, 0.06), (30.0, 0.04)];
     if snr_db <= POINTS[0].0 {
         return POINTS[0].1;
     }
@@ -165,8 +161,7 @@ mod tests {
 
     fn table(generation: Generation, width: u16, streams: u8, chains: u8, band: Band, rssi: f64) -> f64 {
         let snr = rssi - noise_floor_dbm(width, band);
-        choose(generation, width, streams, snr, chains)
-            .map_or(0.0, |rate| tcp_mbps(generation, rate.phy_mbps, retry_fraction(snr)) * 0.95 * 0.995)
+        choose(generation, width, streams, snr, chains).map_or(0.0, |rate| tcp_mbps(generation, rate.phy_mbps, retry_fraction(snr)) * 0.95 * 0.995)
     }
 
     #[test]

@@ -2,8 +2,8 @@
 
 use super::At;
 use crate::error::ToolFault;
-use crate::file::people::ClientKind;
 use crate::file::Fault;
+use crate::file::people::ClientKind;
 use crate::house::House;
 use crate::physics::region::{needs_radar_watch, radar_watch_s};
 use serde_json::{Map, Value, json};
@@ -15,7 +15,7 @@ const NEW_SESSION_HELPS: f64 = 0.15;
 impl House {
     pub(super) fn act(&mut self, at: At, op: &str, args: &Map<String, Value>) -> Result<Value, ToolFault> {
         let At::Node(node) = at else {
-            return Err(ToolFault::new("E_UNSUPPORTED", format!("this device has no tool {op}")));
+            return Err(ToolFault::new("E_UNKNOWN_OP", format!("this device has no tool {op}")));
         };
         let done = match op {
             "wifi.set_channel" => self.set_channel(node, args)?,
@@ -28,7 +28,7 @@ impl House {
                 let down = self.restart(node, "asked");
                 json!({"restarting": true, "downtime_s": down.round()})
             }
-            _ => return Err(ToolFault::new("E_UNSUPPORTED", format!("this device has no tool {op}"))),
+            _ => return Err(ToolFault::new("E_UNKNOWN_OP", format!("this device has no tool {op}"))),
         };
         self.refresh_air();
         self.loads = self.divide();
@@ -105,7 +105,7 @@ impl House {
         let mac = args.get("client_mac").ok_or_else(|| ToolFault::args("client_mac is missing"))?;
         let client = self.client_of(At::Node(node), mac)?;
         let Some((at, radio)) = self.clients[client].link else {
-            return Err(ToolFault::new("E_CLIENT_NOT_FOUND", "this client is not on Wi-Fi now"));
+            return Err(ToolFault::new("E_NOT_FOUND", "this client is not on Wi-Fi now"));
         };
         let phone = !matches!(self.clients[client].file.kind, ClientKind::Iot | ClientKind::Camera | ClientKind::Tv);
         let away = if phone { self.random.between(1.0, 5.0) } else { self.random.between(5.0, 30.0) };

@@ -18,7 +18,7 @@ impl House {
                 At::Node(node) => self.sees(node, *client) || self.clients[*client].last_node == Some(node),
                 At::Agent(own) => own == *client,
             })
-            .ok_or_else(|| ToolFault::new("E_CLIENT_NOT_FOUND", format!("no client {mac} here, see clients.list")))
+            .ok_or_else(|| ToolFault::new("E_NOT_FOUND", format!("no client {mac} here, see clients.list")))
     }
 
     fn sees(&self, node: usize, client: usize) -> bool {

@@ -1,6 +1,5 @@
 //! Tools about the device itself: status, capabilities, hardware, logs, interfaces.
 
-use super::instrument::tenth;
 use super::{At, Class, table};
 use crate::house::House;
 use serde_json::{Map, Value, json};
@@ -79,11 +78,7 @@ impl House {
         let At::Node(node) = at else {
             return json!({"entries": [], "total": 0});
         };
-        let lines: Vec<_> = self.nodes[node]
-            .log
-            .iter()
-            .filter(|line| line.at_s >= since && level.is_none_or(|level| level == line.level))
-            .collect();
+        let lines: Vec<_> = self.nodes[node].log.iter().filter(|line| line.at_s >= since && level.is_none_or(|level| level == line.level)).collect();
         let entries: Vec<Value> = lines
             .iter()
             .skip(lines.len().saturating_sub(limit))
@@ -124,7 +119,7 @@ impl House {
                 for (index, radio) in self.nodes[node].radios.iter().enumerate() {
                     let status = if self.radio_on(node, index) { "up" } else { "down" };
                     interfaces.push(json!({"interface": radio.interface, "type": "wifi", "status": status, "band": radio.band.name(),
-                        "channel": radio.channel, "width_mhz": radio.width_mhz, "tx_power_dbm": tenth(radio.power_dbm)}));
+                        "channel": radio.channel, "width_mhz": radio.width_mhz, "tx_power_dbm": radio.power_dbm.round() as i64}));
                 }
             }
         }

@@ -40,11 +40,9 @@ impl House {
     pub(super) fn backhaul_test(&mut self, args: &Map<String, Value>) -> Result<Value, ToolFault> {
         let only = match args.get("node_id").and_then(Value::as_str) {
             None => None,
-            Some(id) => Some(
-                self.node_index(id)
-                    .filter(|node| *node > 0)
-                    .ok_or_else(|| ToolFault::args(format!("there is no node {id}, see mesh.get_topology")))?,
-            ),
+            Some(id) => {
+                Some(self.node_index(id).filter(|node| *node > 0).ok_or_else(|| ToolFault::args(format!("there is no node {id}, see mesh.get_topology")))?)
+            }
         };
         let mut nodes = Vec::new();
         for node in (1..self.nodes.len()).filter(|node| only.is_none_or(|only| only == *node)) {

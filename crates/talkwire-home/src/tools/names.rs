@@ -72,23 +72,10 @@ impl House {
             Some(Value::Array(list)) => list.iter().filter_map(Value::as_str).map(String::from).collect(),
             Some(_) => return Err(ToolFault::args("dns_servers must be a list of addresses")),
         };
-        let others: Vec<String> = PUBLIC
-            .iter()
-            .map(|server| (*server).to_string())
-            .chain(extra)
-            .filter(|server| !self.dns_servers.contains(server))
-            .collect();
-        let asked: Vec<(String, &str)> = self
-            .dns_servers
-            .clone()
-            .into_iter()
-            .map(|server| (server, "configured"))
-            .chain(others.into_iter().map(|server| (server, "public")))
-            .collect();
-        let slow = self
-            .active_faults()
-            .map(|fault| if let Fault::DnsSlow { factor } = fault { *factor } else { 1.0 })
-            .fold(1.0, f64::max);
+        let others: Vec<String> = PUBLIC.iter().map(|server| (*server).to_string()).chain(extra).filter(|server| !self.dns_servers.contains(server)).collect();
+        let asked: Vec<(String, &str)> =
+            self.dns_servers.clone().into_iter().map(|server| (server, "configured")).chain(others.into_iter().map(|server| (server, "public"))).collect();
+        let slow = self.active_faults().map(|fault| if let Fault::DnsSlow { factor } = fault { *factor } else { 1.0 }).fold(1.0, f64::max);
         let (first_ms, first_loss) = self.way_to_router(at);
         let line = self.line();
         let outside = line.reachable && !matches!(at, At::Agent(client) if self.clients[client].lease != LeaseFrom::Router);

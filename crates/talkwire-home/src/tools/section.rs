@@ -9,7 +9,7 @@ impl House {
     /// The part of the running configuration that this Act would replace; `null` if it replaces none.
     pub fn section(&self, device_id: &str, op: &str, args: &Value) -> Result<Value, ToolFault> {
         let Some(At::Node(node)) = self.find(device_id) else {
-            return Err(ToolFault::new("E_UNSUPPORTED", format!("{device_id} has no tool {op}")));
+            return Err(ToolFault::new("E_UNKNOWN_OP", format!("{device_id} has no tool {op}")));
         };
         let none = Map::new();
         let args = args.as_object().unwrap_or(&none);
@@ -30,10 +30,17 @@ impl House {
         })
     }
 
+    /// The section that would run after this Act; changes nothing.
+    pub fn preview(&self, device_id: &str, op: &str, args: &Value) -> Result<Value, ToolFault> {
+        let mut copy = self.clone();
+        copy.start(device_id, op, args)?;
+        copy.section(device_id, op, args)
+    }
+
     /// Puts back what [`House::section`] gave. Configuration returns; what happened meanwhile stays.
     pub fn restore(&mut self, device_id: &str, op: &str, previous: &Value) -> Result<(), ToolFault> {
         let Some(at @ At::Node(_)) = self.find(device_id) else {
-            return Err(ToolFault::new("E_UNSUPPORTED", format!("{device_id} has no tool {op}")));
+            return Err(ToolFault::new("E_UNKNOWN_OP", format!("{device_id} has no tool {op}")));
         };
         let Value::Object(previous) = previous else {
             return if previous.is_null() { Ok(()) } else { Err(ToolFault::args("the previous state must be an object or null")) };

@@ -82,9 +82,7 @@ impl House {
     }
 
     pub(super) fn end_speed_test(&mut self, ticket: u64) -> Value {
-        let missing = |run: &Run| {
-            run.speed.as_ref().is_some_and(|test| (test.down && test.rates[0].is_empty()) || (test.up && test.rates[1].is_empty()))
-        };
+        let missing = |run: &Run| run.speed.as_ref().is_some_and(|test| (test.down && test.rates[0].is_empty()) || (test.up && test.rates[1].is_empty()));
         if self.runs.get(&ticket).is_some_and(missing) {
             self.sample_late(ticket);
         }
@@ -108,10 +106,11 @@ impl House {
             result["ap_name"] = json!(self.nodes[node].name);
             result["band"] = json!(self.nodes[node].radios[radio].band.name());
         }
-        let usable = line.reachable && match at {
-            At::Agent(client) => self.clients[client].lease == crate::house::LeaseFrom::Router,
-            At::Node(_) => true,
-        };
+        let usable = line.reachable
+            && match at {
+                At::Agent(client) => self.clients[client].lease == crate::house::LeaseFrom::Router,
+                At::Node(_) => true,
+            };
         if !usable {
             for name in ["download_mbps", "upload_mbps"] {
                 result[name] = json!(0.0);

@@ -5,7 +5,8 @@ use crate::house::{House, Role};
 use serde_json::{Value, json};
 
 impl House {
-    pub(super) fn topology(&mut self) -> Value {
+    /// The map of the home, as `topology.get_full` tells it.
+    pub(crate) fn topology(&mut self) -> Value {
         let mut devices = Vec::new();
         let mut connections = Vec::new();
         for (index, node) in self.nodes.iter().enumerate() {

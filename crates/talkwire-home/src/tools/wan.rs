@@ -146,7 +146,13 @@ impl House {
         }
         let private_hops = path.iter().take_while(|address| address.starts_with("10.") || address.starts_with(&self.pool.subnet)).count();
         let reached = answering == path.len() && most >= path.len();
-        let loss_from = if !reached { json!(answering + 1) } else if line.loss >= 0.005 { json!(inside + 1) } else { Value::Null };
+        let loss_from = if !reached {
+            json!(answering + 1)
+        } else if line.loss >= 0.005 {
+            json!(inside + 1)
+        } else {
+            Value::Null
+        };
         Ok(json!({"target": target, "reached": reached, "hops": hops, "private_hops": private_hops,
             "last_ok": answering.min(most), "loss_from": loss_from}))
     }

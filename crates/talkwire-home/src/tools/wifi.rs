@@ -23,10 +23,8 @@ impl House {
             [] => Err(ToolFault::args("there is no such radio, see wifi.get_environment for interface and band")),
             _ if !named => {
                 let channel = args.get("channel").and_then(Value::as_u64);
-                let fits: Vec<usize> = found
-                    .into_iter()
-                    .filter(|index| channel.is_some_and(|channel| (channel <= 14) == (radios[*index].band == Band::Ghz2)))
-                    .collect();
+                let fits: Vec<usize> =
+                    found.into_iter().filter(|index| channel.is_some_and(|channel| (channel <= 14) == (radios[*index].band == Band::Ghz2))).collect();
                 match fits.as_slice() {
                     [only] => Ok(*only),
                     _ => Err(ToolFault::args("several radios, say which by interface or band")),
@@ -71,11 +69,7 @@ impl House {
                     "dfs": needs_radar_watch(own.band, channel)})
             })
             .collect();
-        let listed: Vec<Value> = seen
-            .iter()
-            .take(24)
-            .map(|row| json!({"ssid": row.2, "bssid": row.3, "channel": row.0, "rssi_dbm": row.1}))
-            .collect();
+        let listed: Vec<Value> = seen.iter().take(24).map(|row| json!({"ssid": row.2, "bssid": row.3, "channel": row.0, "rssi_dbm": row.1})).collect();
         json!({
             "interface": own.interface, "band": own.band.name(), "channel": own.channel, "width_mhz": own.width_mhz,
             "utilization_percent": (external_percent + own_percent).min(100), "utilization_external_percent": external_percent,

@@ -27,11 +27,13 @@ pub async fn tools(State(house): State<Shared>, _who: Who) -> Answer {
 }
 
 pub async fn causes(_who: Who) -> Answer {
-    ok(json!({"items": crate::mind::mind().causes(), "next": null}))
+    let causes = crate::mind::mind().causes().iter().map(|cause| json!({"cause": cause.cause, "flow": cause.flows.first(), "flows": cause.flows, "severity": cause.severity, "healthy": cause.healthy, "title": cause.title, "advice": cause.advice}));
+    ok(json!({"items": causes.collect::<Vec<_>>(), "next": null}))
 }
 
 pub async fn flows(_who: Who) -> Answer {
-    ok(json!({"items": crate::mind::mind().flows(), "next": null}))
+    let flows = crate::mind::mind().flows().map(|flow| json!({"flow": flow.name, "title": flow.title, "gather": flow.gather, "decisive": flow.decisive}));
+    ok(json!({"items": flows.collect::<Vec<_>>(), "next": null}))
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -3,14 +3,14 @@
 use super::post::Post;
 use crate::clock::Clock;
 use serde_json::Value;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use talkwire_core::effect::{History, Notice};
 use talkwire_core::{Publish, Refusal, Save};
 use talkwire_proto::Code;
-use talkwire_store::{Reader, Store};
+use talkwire_store::Store;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 /// Pause between two tries to commit while the disk refuses.
@@ -93,10 +93,11 @@ impl Health {
 /// Owns the store.
 pub struct Writer {
     pub store: Box<dyn Store>,
-    pub reader: Reader,
     pub posts: mpsc::Sender<Post>,
     pub notices: broadcast::Sender<Notice>,
     pub health: Health,
+    /// Batches handed over and not yet committed.
+    pub under_way: Arc<AtomicUsize>,
 }
 
 impl Writer {
@@ -137,6 +138,7 @@ impl Writer {
             tracing::info!(tries, "the store takes again");
             self.health.set(None);
         }
+        self.under_way.fetch_sub(1, Ordering::AcqRel);
         let counters = &self.health.0;
         counters.received.fetch_add(batch.received, Ordering::Relaxed);
         counters.published.fetch_add(batch.publishes.len() as u64, Ordering::Relaxed);

@@ -1,0 +1,25 @@
+//! `bench` and `crash`: the measuring program, against the release binary.
+
+use crate::process;
+use anyhow::{Result, bail};
+use std::process::ExitCode;
+
+/// Measures.
+pub fn run(words: &[String]) -> Result<ExitCode> {
+    if words.iter().all(|word| word.starts_with('-')) && !words.iter().any(|word| word == "--help") {
+        bail!("say what to measure: cargo xtask bench all, or the name of one figure (cargo xtask bench --help lists them)");
+    }
+    hand_over(words)
+}
+
+/// Kills and counts.
+pub fn crash(words: &[String]) -> Result<ExitCode> {
+    let words: Vec<String> = std::iter::once("crash".to_owned()).chain(words.iter().cloned()).collect();
+    hand_over(&words)
+}
+
+fn hand_over(words: &[String]) -> Result<ExitCode> {
+    crate::house::build()?;
+    let status = process::cargo().args(["run", "--release", "--quiet", "--package", "talkwire-bench", "--"]).args(words).status()?;
+    Ok(status.code().map_or(ExitCode::FAILURE, |code| ExitCode::from(u8::try_from(code).unwrap_or(1))))
+}

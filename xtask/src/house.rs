@@ -1,0 +1,68 @@
+//! `build`: the console, and the release binary that carries it.
+
+use crate::process::{self, timed};
+use crate::{console, tools, tree};
+use anyhow::{Result, anyhow};
+use std::fs;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// The binary's build script waits while the file that this variable names is there.
+const PENDING: &str = "TALKWIRE_CONSOLE_PENDING";
+
+/// The task.
+pub fn run(_: &[String]) -> Result<ExitCode> {
+    build()?;
+    eprintln!("{}", tree::binary().display());
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Builds both, at the same time as far as that goes: the binary's dependencies are compiled while the console is made.
+pub fn build() -> Result<()> {
+    tools::c_compiler()?;
+    if !console::is_stale() {
+        return binary("binary: target/release/talkwire", None);
+    }
+    tools::node()?;
+    let pending = Pending::new()?;
+    let compiled = std::thread::scope(|scope| {
+        let path = pending.0.clone();
+        let compiling = scope.spawn(move || binary("binary: compile (the first time takes some minutes)", Some(path)));
+        let console = console::build();
+        drop(pending);
+        let compiled = compiling.join().unwrap_or_else(|_| Err(anyhow!("the build of the binary broke off")));
+        console.and(compiled)
+    });
+    compiled?;
+    // Cargo may have looked at the old page before the new one was there; looking again costs nothing when it had not.
+    binary("binary: target/release/talkwire with this console", None)
+}
+
+fn binary(name: &str, pending: Option<PathBuf>) -> Result<()> {
+    timed(name, || {
+        let mut cargo = process::cargo();
+        cargo.args(["build", "--release", "--package", "talkwire"]);
+        if let Some(path) = pending {
+            cargo.env(PENDING, path);
+        }
+        process::show(&mut cargo)
+    })
+}
+
+/// A file that is there while the console is being made.
+struct Pending(PathBuf);
+
+impl Pending {
+    fn new() -> Result<Self> {
+        fs::create_dir_all(tree::target())?;
+        let path = tree::target().join(format!("console-pending-{}", std::process::id()));
+        fs::write(&path, "")?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
