@@ -84,6 +84,7 @@ pub enum Ask {
 }
 
 /// Something that happened.
+#[expect(clippy::large_enum_variant, reason = "one value per message, matched once and taken apart")]
 #[derive(Debug, Clone, PartialEq)]
 // A message is the common case; boxing it would cost an allocation for each.
 #[allow(clippy::large_enum_variant)]

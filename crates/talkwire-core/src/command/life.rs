@@ -112,12 +112,10 @@ impl Life {
         }
     }
 
-    // The error is a change like any other, handed on at once.
-    #[allow(clippy::result_large_err)]
-    fn known(&self, id: &str, from: &DeviceKey) -> Result<Command, Change> {
+    fn known(&self, id: &str, from: &DeviceKey) -> Result<Command, Box<Change>> {
         match self.commands.get(id) {
             Some(command) if command.key == *from => Ok(command.clone()),
-            other => Err(Change::Foreign { id: id.chars().take(128).collect(), asked: other.map(|command| command.key.clone()) }),
+            other => Err(Box::new(Change::Foreign { id: id.chars().take(128).collect(), asked: other.map(|command| command.key.clone()) })),
         }
     }
 
@@ -153,7 +151,7 @@ impl Life {
     pub fn ack(&mut self, now_ms: i64, from: &DeviceKey, ack: Ack) -> Change {
         let before = match self.known(&ack.id, from) {
             Ok(command) => command,
-            Err(foreign) => return foreign,
+            Err(foreign) => return *foreign,
         };
         let mut command = before.clone();
         match (command.status, ack.accepted) {
@@ -175,7 +173,7 @@ impl Life {
     pub fn answer(&mut self, now_ms: i64, from: &DeviceKey, answer: Answer) -> Change {
         let before = match self.known(&answer.id, from) {
             Ok(command) => command,
-            Err(foreign) => return foreign,
+            Err(foreign) => return *foreign,
         };
         let mut command = before.clone();
         let Some(outcome) = answer.outcome else {

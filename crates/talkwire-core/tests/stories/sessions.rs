@@ -63,7 +63,7 @@ fn applied(house: &mut House, devices: &mut [FakeDevice]) -> (String, String) {
     house.thoughts.clear();
     house.talk(devices);
     assert_eq!(house.status(&set), Status::Applied);
-    assert_eq!(house.thoughts, [id.clone()], "the mind is asked to measure");
+    assert_eq!(house.thoughts, std::slice::from_ref(&id), "the mind is asked to measure");
     (id, set.changeset_id)
 }
 
