@@ -82,7 +82,10 @@ pub fn run(trials: u64, as_json: bool, seed: Option<u64>, only: Option<Kind>) ->
         }
     }
     if as_json {
-        println!("{}", json!({"trials": trials, "acked": all.acked, "lost": all.lost, "half_applied": all.half_applied, "double_executions": all.double_executions}));
+        println!(
+            "{}",
+            json!({"trials": trials, "acked": all.acked, "lost": all.lost, "half_applied": all.half_applied, "double_executions": all.double_executions})
+        );
     } else {
         println!("trials                     {trials}");
         println!("acknowledged               {}", all.acked);
@@ -93,7 +96,10 @@ pub fn run(trials: u64, as_json: bool, seed: Option<u64>, only: Option<Kind>) ->
             println!("trials not judged          {unjudged}");
         }
         if all.is_good() && unjudged == 0 && trials > 0 {
-            println!("0 failures in {trials} kills: fewer than {:.2} % of kills fail, with 95 % confidence (rule of three)", (300.0 / trials as f64).min(100.0));
+            println!(
+                "0 failures in {trials} kills: fewer than {:.2} % of kills fail, with 95 % confidence (rule of three)",
+                (300.0 / trials as f64).min(100.0)
+            );
         }
     }
     Ok(if all.is_good() && unjudged == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })

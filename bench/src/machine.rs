@@ -31,7 +31,12 @@ pub fn on_core(core: Option<u32>, program: &Path) -> Command {
 /// Holds this process on a core; threads that it starts later stay there too.
 pub fn stay_on_core(core: u32) -> bool {
     let pid = std::process::id().to_string();
-    Command::new("taskset").args(["-a", "-c", "-p", &core.to_string(), &pid]).stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+    Command::new("taskset")
+        .args(["-a", "-c", "-p", &core.to_string(), &pid])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
 }
 
 /// A port that nobody listens on, below those that the system hands out for outgoing connections: it can be listened on again after a kill.

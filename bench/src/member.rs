@@ -96,7 +96,10 @@ async fn answer(mut wire: Wire, number: usize, mut stopping: watch::Receiver<boo
                 wire.publish(topic, message.to_string().as_bytes(), id, false);
             };
             send(&ack, json!({"schema": "cmd.ack/1.0", "ts": now_ms(), "id": command, "status": "accepted"}));
-            send(&res, json!({"schema": "cmd.result/1.0", "ts": now_ms(), "id": command, "status": "completed", "ok": true, "result": {"interface": "wlan0", "channel": 6, "networks": []}}));
+            send(
+                &res,
+                json!({"schema": "cmd.result/1.0", "ts": now_ms(), "id": command, "status": "completed", "ok": true, "result": {"interface": "wlan0", "channel": 6, "networks": []}}),
+            );
             wire.flush().await?;
         }
     }

@@ -111,7 +111,15 @@ impl fmt::Display for Report {
         writeln!(f, "  {:<wide$}  {:>16}  {:>16}  {:>16}", "", "ours", peer, "goal")?;
         for line in &self.lines {
             let value = |value: f64| format!("{} {}", number(value), line.unit);
-            writeln!(f, "  {:<wide$}  {:>16}  {:>16}  {:>16}  {}", line.what, value(line.ours), line.peer.map_or_else(|| "-".into(), value), line.goal(), line.met())?;
+            writeln!(
+                f,
+                "  {:<wide$}  {:>16}  {:>16}  {:>16}  {}",
+                line.what,
+                value(line.ours),
+                line.peer.map_or_else(|| "-".into(), value),
+                line.goal(),
+                line.met()
+            )?;
         }
         if let Some(ratio) = self.ratio() {
             writeln!(f, "  ours / {peer}: {ratio:.2}")?;

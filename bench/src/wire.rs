@@ -212,7 +212,11 @@ impl Wire {
             self.unwrap_frames();
         }
         let Some((packet, length)) = parse(if self.road == Road::Tcp { &self.raw } else { &self.input })? else { return Ok(None) };
-        if self.road == Road::Tcp { self.raw.drain(..length) } else { self.input.drain(..length) };
+        if self.road == Road::Tcp {
+            self.raw.drain(..length)
+        } else {
+            self.input.drain(..length)
+        };
         Ok(Some(packet))
     }
 

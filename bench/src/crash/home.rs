@@ -76,7 +76,8 @@ pub fn wait_for_device(api: &Api) -> Result<()> {
 
 /// Puts the change of channel forward: its id, and the hash of its plan.
 pub fn propose(api: &Api) -> Result<(String, String)> {
-    let operation = json!({"tenant": "home", "site": "living", "device_id": DEVICE, "op": "wifi.set_channel", "args": {"interface": INTERFACE, "channel": NEW}});
+    let operation =
+        json!({"tenant": "home", "site": "living", "device_id": DEVICE, "op": "wifi.set_channel", "args": {"interface": INTERFACE, "channel": NEW}});
     let set = api.post("/changesets", &json!({"reason": "crash trial", "operations": [operation]}))?;
     let text = |name: &str| set[name].as_str().map(str::to_owned).with_context(|| format!("a proposed set has no {name}"));
     Ok((text("changeset_id")?, text("plan_hash")?))

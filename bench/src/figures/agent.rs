@@ -34,7 +34,9 @@ pub fn measure(_span: Duration) -> Result<Report> {
     let words = ["demo", "--no-open", "--speed", "3600", "--seed", "1"];
     let server = Server::start_at(&folder, server_core(), Ports::free()?, &words)?;
     let api = server.api()?;
-    api.wait_for("/devices", WITHIN, |list| list["items"].as_array().filter(|items| items.len() >= 4 && items.iter().all(|device| device["online"] == true)).map(|_| ()))?;
+    api.wait_for("/devices", WITHIN, |list| {
+        list["items"].as_array().filter(|items| items.len() >= 4 && items.iter().all(|device| device["online"] == true)).map(|_| ())
+    })?;
     // Whoever starts a server waits longer than this before he types.
     std::thread::sleep(Duration::from_secs(2));
     let (tell, seen) = channel();

@@ -24,7 +24,9 @@ pub fn measure(span: Duration) -> Result<Report> {
     let messages = (span.as_millis() / EVERY.as_millis()).max(4) as usize;
     let mut latency = on_one_thread(talk(server.ports.ws, messages))?;
     let mut stored = 0usize;
-    server.api()?.each(&format!("/rooms/{ROOM}/messages"), |message| stored += usize::from(message["text"].as_str().is_some_and(|text| text.starts_with("bench "))))?;
+    server
+        .api()?
+        .each(&format!("/rooms/{ROOM}/messages"), |message| stored += usize::from(message["text"].as_str().is_some_and(|text| text.starts_with("bench "))))?;
     ensure!(stored == messages, "{messages} messages were acknowledged, but {stored} are stored");
     let mut report = Report::new("chat");
     report.line(format!("to {MEMBERS} members: p50"), "p50_ms", "ms", latency.quantile_ms(0.5), None, Goal::AtMost(50.0));

@@ -39,7 +39,13 @@ struct Shape {
 
 const SHAPES: [Shape; 3] = [
     Shape { name: "100 publishers × 20 in flight", key: "x20", publishers: 100, in_flight: 20, goals: [Goal::AtLeast(20_000.0), Goal::None, Goal::None] },
-    Shape { name: "100 publishers × 1 in flight", key: "x1", publishers: 100, in_flight: 1, goals: [Goal::AtLeast(20_000.0), Goal::AtMost(5.0), Goal::AtMost(15.0)] },
+    Shape {
+        name: "100 publishers × 1 in flight",
+        key: "x1",
+        publishers: 100,
+        in_flight: 1,
+        goals: [Goal::AtLeast(20_000.0), Goal::AtMost(5.0), Goal::AtMost(15.0)],
+    },
     Shape { name: "1 publisher × 1 in flight", key: "single", publishers: 1, in_flight: 1, goals: [Goal::None; 3] },
 ];
 
@@ -52,7 +58,8 @@ pub fn measure(span: Duration) -> Result<Report> {
     let mut report = Report::new("durable");
     for shape in &SHAPES {
         let (mut ours, mut theirs) = (Rounds::default(), Rounds::default());
-        let load = |addr: SocketAddr| Load { addr, publishers: shape.publishers, in_flight: shape.in_flight, span: span / 2, topic: event_topic, payload: event };
+        let load =
+            |addr: SocketAddr| Load { addr, publishers: shape.publishers, in_flight: shape.in_flight, span: span / 2, topic: event_topic, payload: event };
         // The first seconds of a process are not its usual ones.
         load::run(&Load { span: Duration::from_millis(300), ..load(server.ports.mqtt) })?;
         for _ in 0..ROUNDS {

@@ -28,7 +28,14 @@ pub fn measure(_span: Duration) -> Result<Report> {
     })?;
     let mut report = Report::new("memory");
     report.line("idle after the start", "idle_mib", "MiB", idle as f64 / 1_024.0, None, Goal::AtMost(40.0));
-    report.line(format!("per idle connection, of {CONNECTIONS}"), "per_connection_kib", "KiB", with.saturating_sub(idle) as f64 / CONNECTIONS as f64, None, Goal::AtMost(8.0));
+    report.line(
+        format!("per idle connection, of {CONNECTIONS}"),
+        "per_connection_kib",
+        "KiB",
+        with.saturating_sub(idle) as f64 / CONNECTIONS as f64,
+        None,
+        Goal::AtMost(8.0),
+    );
     report.note("resident memory as the kernel tells it; a connection is an MQTT client over TCP without subscriptions");
     Ok(report)
 }
