@@ -86,8 +86,6 @@ pub enum Ask {
 /// Something that happened.
 #[expect(clippy::large_enum_variant, reason = "one value per message, matched once and taken apart")]
 #[derive(Debug, Clone, PartialEq)]
-// A message is the common case; boxing it would cost an allocation for each.
-#[allow(clippy::large_enum_variant)]
 pub enum Input {
     /// A message came and was understood.
     Message {
