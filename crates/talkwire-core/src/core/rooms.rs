@@ -170,7 +170,11 @@ impl Core {
         if room.is_public {
             return vec![Topic::Web(topic)];
         }
-        self.clients.values().filter(|client| client.principal.is_person() && client.principal.label() == room.owner).map(|client| Topic::Client(client.client_id.clone(), topic)).collect()
+        self.clients
+            .values()
+            .filter(|client| client.principal.is_person() && client.principal.label() == room.owner)
+            .map(|client| Topic::Client(client.client_id.clone(), topic))
+            .collect()
     }
 
     #[allow(clippy::too_many_arguments)]

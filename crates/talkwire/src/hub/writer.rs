@@ -169,7 +169,11 @@ impl Writer {
 
     /// A lone chain does not show that its end was cut off: the heads stand outside the database as well.
     fn export_heads(&self, saves: &[Save]) {
-        let lines: String = saves.iter().filter_map(|save| if let Save::AuditHead(head) = save { serde_json::to_string(head).ok() } else { None }).map(|line| line + "\n").collect();
+        let lines: String = saves
+            .iter()
+            .filter_map(|save| if let Save::AuditHead(head) = save { serde_json::to_string(head).ok() } else { None })
+            .map(|line| line + "\n")
+            .collect();
         if lines.is_empty() {
             return;
         }
