@@ -9,11 +9,13 @@ use talkwire_home::Connected;
 async fn live_in(house: &House, home: &str) -> Connected {
     let flags = HomeFlags { seed: 1, speed: 120.0, at: None };
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../homes").join(home);
-    let connected = flags.connect(flags.house(Some(&path)).unwrap(), house.mqtt(), house.dir.path().join("home")).await.unwrap();
+    let built = flags.house(Some(&path)).unwrap();
+    let count = built.devices().len();
+    let connected = flags.connect(built, house.mqtt(), house.dir.path().join("home")).await.unwrap();
     eventually("the home is online", || async {
         let (_, list) = house.guest("GET", "/api/v1/devices", json!({})).await;
         let items = list["items"].as_array().unwrap().clone();
-        (items.len() >= 2 && items.iter().all(|device| device["online"] == json!(true) && device["device_type"] != json!("unknown"))).then_some(list)
+        (items.len() == count && items.iter().all(|device| device["online"] == json!(true) && device["device_type"] != json!("unknown"))).then_some(list)
     })
     .await;
     connected
