@@ -355,10 +355,11 @@ fn a_device_that_lost_its_journal_is_brought_back_by_the_old_values() {
     devices[0].mute = vec!["changeset.commit".into()];
     let set = approved(&mut devices, &mut house);
     house.talk(&mut devices);
-    house.cut(&mut devices[0]);
     devices[0].pending = None;
+    house.ask(&olga(), Ask::Rollback(set.changeset_id.clone())).unwrap();
+    house.live(12, &mut devices);
+    assert!(devices[0].taken.contains(&"changeset.rollback".to_owned()));
     devices[0].mute.clear();
-    house.back(&mut devices[0]);
-    house.live(30, &mut devices);
+    house.live(60, &mut devices);
     assert_eq!((house.status(&set), channels(&devices), devices[0].pending.is_none()), (Status::RolledBack, vec![6], true));
 }
