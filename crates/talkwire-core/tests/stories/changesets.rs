@@ -328,3 +328,38 @@ fn a_device_that_refuses_every_command_causes_no_storm() {
         assert!(value["history"].as_array().unwrap().len() < 10, "{op}");
     }
 }
+
+#[test]
+fn what_is_over_stays_over_when_an_answer_is_missed_afterwards() {
+    let (mut house, mut devices) = House::with(&["ap-1"]);
+    devices[0].mute = vec!["changeset.commit".into(), "changeset.rollback".into()];
+    let set = approved(&mut devices, &mut house);
+    house.talk(&mut devices);
+    house.ask(&olga(), Ask::Rollback(set.changeset_id.clone())).unwrap();
+    // First the commit under way must end, then the device is told, and does not answer.
+    house.live(12, &mut devices);
+    assert_eq!(devices[0].taken.last().unwrap(), "changeset.rollback");
+    devices[0].reboot(house.now);
+    house.back(&mut devices[0]);
+    assert_eq!(house.status(&set), Status::RolledBack);
+    let ended = house.set(&set.changeset_id);
+    house.live(120, &mut devices);
+    assert!(house.shelf.commands.values().any(|command| command.op == "changeset.rollback" && command.status == talkwire_core::command::Status::TimedOut));
+    assert_eq!(house.set(&set.changeset_id), ended);
+    assert_eq!(house.audited("receipt.issued").len(), 1);
+}
+
+#[test]
+fn a_device_that_lost_its_journal_is_brought_back_by_the_old_values() {
+    let (mut house, mut devices) = House::with(&["ap-1"]);
+    devices[0].mute = vec!["changeset.commit".into()];
+    let set = approved(&mut devices, &mut house);
+    house.talk(&mut devices);
+    devices[0].pending = None;
+    house.ask(&olga(), Ask::Rollback(set.changeset_id.clone())).unwrap();
+    house.live(12, &mut devices);
+    assert!(devices[0].taken.contains(&"changeset.rollback".to_owned()));
+    devices[0].mute.clear();
+    house.live(60, &mut devices);
+    assert_eq!((house.status(&set), channels(&devices), devices[0].pending.is_none()), (Status::RolledBack, vec![6], true));
+}

@@ -269,3 +269,22 @@ fn the_message_of_a_session_lives_on_after_a_restart_and_its_newest_form_wins() 
     house.publish_json(&people_at(olga(), "w1"), "chat/send", json!({"id": "m-2", "text": "thanks"}));
     assert_eq!(house.shelf.messages.values().find(|message| message.id == "m-2").unwrap().seq, 3, "places go on after a restart");
 }
+
+#[test]
+fn on_a_device_without_a_journal_the_server_keeps_the_deadline() {
+    let mut house = House::new();
+    let mut devices = vec![FakeDevice::new("old-1")];
+    devices[0].journal = false;
+    house.device_says(&mut devices[0], "lwt", json!({"status": "online"}));
+    let id = open(&mut house);
+    let mut plan = proposal(&devices[0]);
+    plan.operations[0].undo_args = Some(args(json!({"channel": 6})));
+    moves(&mut house, &id, vec![Move::Propose(plan)]);
+    let set = house.set(session(&house, &id).changeset_id.as_ref().unwrap());
+    assert!(!set.needs_admin);
+    house.approve(&set).unwrap();
+    house.live(290, &mut devices);
+    assert_eq!((house.status(&set), &devices[0].config["channel"]), (Status::Applied, &json!(11)));
+    house.live(2_000, &mut devices);
+    assert_eq!((house.status(&set), &devices[0].config["channel"]), (Status::RolledBack, &json!(6)));
+}
