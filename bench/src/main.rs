@@ -1,2 +1,26 @@
 //! Measures Talkwire beside its peers, and kills it to see what it keeps.
-fn main() {}
+
+mod api;
+mod cli;
+mod crash;
+mod figures;
+mod load;
+mod machine;
+mod member;
+mod peer;
+mod report;
+mod sample;
+mod server;
+mod wire;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match cli::main() {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("talkwire-bench: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}

@@ -5,7 +5,7 @@ import { defineConfig, loadEnv } from 'vite'
 
 export default defineConfig(({ mode }) => {
   const env = loadEnv(mode, process.cwd(), '')
-  const server = env.TALKWIRE_HTTP || 'http://127.0.0.1:5000'
+  const server = env.TALKWIRE_URL || 'http://127.0.0.1:5000'
   const proxy = { target: server, changeOrigin: true, headers: { Origin: server } }
   return {
     plugins: [vue()],

@@ -17,6 +17,11 @@ pub fn is_stale() -> bool {
     built.is_none() || built < tree::newest(&sources)
 }
 
+/// Whether there is a page, new or old.
+pub fn is_built() -> bool {
+    tree::console().join("dist/index.html").is_file()
+}
+
 /// Runs `npm ci` when the lock file differs from what was installed last.
 pub fn install() -> Result<()> {
     tools::node()?;

@@ -17,25 +17,24 @@ pub fn run(_: &[String]) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Builds both, at the same time as far as that goes: the binary's dependencies are compiled while the console is made.
+/// Builds both. In a fresh clone at the same time: the binary's dependencies are compiled while the console is made.
 pub fn build() -> Result<()> {
     tools::c_compiler()?;
-    if !console::is_stale() {
+    if console::is_built() {
+        // Cargo looks at the page once, at its start: a page that is already there must be the right one by then.
+        console::build()?;
         return binary("binary: target/release/talkwire", None);
     }
     tools::node()?;
     let pending = Pending::new()?;
-    let compiled = std::thread::scope(|scope| {
+    std::thread::scope(|scope| {
         let path = pending.0.clone();
         let compiling = scope.spawn(move || binary("binary: compile (the first time takes some minutes)", Some(path)));
         let console = console::build();
         drop(pending);
         let compiled = compiling.join().unwrap_or_else(|_| Err(anyhow!("the build of the binary broke off")));
         console.and(compiled)
-    });
-    compiled?;
-    // Cargo may have looked at the old page before the new one was there; looking again costs nothing when it had not.
-    binary("binary: target/release/talkwire with this console", None)
+    })
 }
 
 fn binary(name: &str, pending: Option<PathBuf>) -> Result<()> {

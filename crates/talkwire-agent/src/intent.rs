@@ -21,9 +21,9 @@ use serde::{Deserialize, Serialize};
 
 pub use catalog::{CatalogError, Sources};
 pub use language::detect_language;
-pub use talkwire_core::Language;
 pub use recogniser::Recogniser;
 pub use slots::{Slots, Who};
+pub use talkwire_core::Language;
 
 /// What the person wants fixed: one of the nine flows, or not a network complaint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -102,9 +102,7 @@ impl FromStr for Intent {
     type Err = UnknownIntent;
 
     fn from_str(name: &str) -> Result<Self, UnknownIntent> {
-        let found = Intent::ALL
-            .into_iter()
-            .find(|intent| intent.as_str() == name);
+        let found = Intent::ALL.into_iter().find(|intent| intent.as_str() == name);
         found.ok_or_else(|| UnknownIntent(name.to_owned()))
     }
 }

@@ -27,8 +27,7 @@ pub(crate) async fn admit(
     alive: mpsc::Sender<()>,
 ) -> Option<(Checkpoint, Arc<Connection>)> {
     let mut inbound = BytesMut::new();
-    let packet = match read_connect(&mut wire, &mut inbound, shared.limits.max_connect_bytes).await
-    {
+    let packet = match read_connect(&mut wire, &mut inbound, shared.limits.max_connect_bytes).await {
         Ok(packet) => packet,
         Err(error) => {
             tracing::debug!(%peer, %error, "no CONNECT");
@@ -36,29 +35,10 @@ pub(crate) async fn admit(
         }
     };
     match examine(&packet, shared) {
-        Ok(Applicant {
-            packet,
-            connect,
-            version,
-            sent_id,
-        }) => {
-            let connection = Arc::new(Connection::new(
-                peer,
-                origin,
-                version,
-                sent_id,
-                connect.will,
-                connect.keep_alive > 0,
-            ));
+        Ok(Applicant { packet, connect, version, sent_id }) => {
+            let connection = Arc::new(Connection::new(peer, origin, version, sent_id, connect.will, connect.keep_alive > 0));
             let shared = Arc::clone(shared);
-            let checkpoint = Checkpoint::new(
-                wire,
-                Arc::clone(&connection),
-                shared,
-                packet,
-                inbound,
-                alive,
-            );
+            let checkpoint = Checkpoint::new(wire, Arc::clone(&connection), shared, packet, inbound, alive);
             Some((checkpoint, connection))
         }
         Err(answer) => {
@@ -77,20 +57,12 @@ struct Applicant {
     sent_id: String,
 }
 
-async fn read_connect(
-    wire: &mut Wire,
-    inbound: &mut BytesMut,
-    max_bytes: usize,
-) -> io::Result<Bytes> {
+async fn read_connect(wire: &mut Wire, inbound: &mut BytesMut, max_bytes: usize) -> io::Result<Bytes> {
     loop {
-        if inbound
-            .first()
-            .is_some_and(|first| *first != packet::CONNECT << 4)
-        {
+        if inbound.first().is_some_and(|first| *first != packet::CONNECT << 4) {
             return Err(wrong("the first packet is no CONNECT"));
         }
-        let frame = packet::frame(inbound, max_bytes)
-            .map_err(|_| wrong("the length of CONNECT is malformed or too large"))?;
+        let frame = packet::frame(inbound, max_bytes).map_err(|_| wrong("the length of CONNECT is malformed or too large"))?;
         if let Some(frame) = frame
             && inbound.len() >= frame.end
         {
@@ -109,15 +81,11 @@ fn wrong(what: &'static str) -> io::Error {
 /// The packet as the engine may see it, or the bytes of the answer.
 fn examine(packet: &Bytes, shared: &Shared) -> Result<Applicant, Bytes> {
     let nothing = Bytes::new;
-    let frame = packet::frame(packet, packet.len())
-        .ok()
-        .flatten()
-        .ok_or_else(nothing)?;
+    let frame = packet::frame(packet, packet.len()).ok().flatten().ok_or_else(nothing)?;
     let body = packet.slice(frame.body..);
     let version = version_of(&body)?;
     let header = FixedHeader::new(PacketType::Connect, 0, length(body.len()));
-    let decoded =
-        Packet::decode_from_body_with_version(PacketType::Connect, &header, &mut body.clone(), 5);
+    let decoded = Packet::decode_from_body_with_version(PacketType::Connect, &header, &mut body.clone(), 5);
     let Ok(Packet::Connect(connect)) = decoded else {
         return Err(match version {
             ProtocolVersion::V5 => packet::connack_refusal(version, reason::MALFORMED),
@@ -131,34 +99,17 @@ fn examine(packet: &Bytes, shared: &Shared) -> Result<Applicant, Bytes> {
     }
     if let Some(will) = &connect.will {
         let topic = &will.topic;
-        if !packet::topic_fits(topic, limits)
-            || topic.starts_with('$')
-            || !mqtt5::is_valid_topic_name(topic)
-        {
+        if !packet::topic_fits(topic, limits) || topic.starts_with('$') || !mqtt5::is_valid_topic_name(topic) {
             return refuse(reason::TOPIC_INVALID);
         }
     }
     let session = shared.session_name(&connect.client_id);
-    let packet = if session == connect.client_id {
-        packet.clone()
-    } else {
-        renamed(&body, version, &connect.client_id, &session).ok_or_else(nothing)?
-    };
-    Ok(Applicant {
-        packet,
-        version,
-        sent_id: connect.client_id.clone(),
-        connect: *connect,
-    })
+    let packet = if session == connect.client_id { packet.clone() } else { renamed(&body, version, &connect.client_id, &session).ok_or_else(nothing)? };
+    Ok(Applicant { packet, version, sent_id: connect.client_id.clone(), connect: *connect })
 }
 
 fn version_of(body: &[u8]) -> Result<ProtocolVersion, Bytes> {
-    let unsupported = |version| {
-        Err(packet::connack_refusal(
-            version,
-            reason::UNSUPPORTED_VERSION,
-        ))
-    };
+    let unsupported = |version| Err(packet::connack_refusal(version, reason::UNSUPPORTED_VERSION));
     if body.starts_with(OLD_PROTOCOL_NAME) {
         return unsupported(ProtocolVersion::V311);
     }
@@ -185,9 +136,7 @@ fn renamed(body: &[u8], version: ProtocolVersion, old: &str, new: &str) -> Optio
     changed.extend_from_slice(new.as_bytes());
     changed.extend_from_slice(rest);
     let mut packet = BytesMut::new();
-    FixedHeader::new(PacketType::Connect, 0, length(changed.len()))
-        .encode(&mut packet)
-        .ok()?;
+    FixedHeader::new(PacketType::Connect, 0, length(changed.len())).encode(&mut packet).ok()?;
     packet.extend_from_slice(&changed);
     Some(packet.freeze())
 }

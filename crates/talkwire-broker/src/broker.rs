@@ -47,9 +47,7 @@ impl Broker {
         let bound = bind(&config.listeners).await?;
         let addresses = bound.iter().map(|bound| bound.address).collect();
         let engine = Arc::new(Engine::new(&config, gate));
-        let places = Arc::new(Semaphore::new(
-            config.limits.max_connections.min(Semaphore::MAX_PERMITS),
-        ));
+        let places = Arc::new(Semaphore::new(config.limits.max_connections.min(Semaphore::MAX_PERMITS)));
         let (alive, gone) = mpsc::channel(1);
         let doors = bound
             .into_iter()
@@ -60,13 +58,7 @@ impl Broker {
             })
             .collect();
         let sweeping = Arc::clone(&engine);
-        Ok(Self {
-            engine,
-            addresses,
-            doors,
-            sweeper: tokio::spawn(async move { sweeping.sweep().await }),
-            gone,
-        })
+        Ok(Self { engine, addresses, doors, sweeper: tokio::spawn(async move { sweeping.sweep().await }), gone })
     }
 
     /// Where the broker listens, in the order of the configuration.
@@ -86,13 +78,7 @@ impl Broker {
     /// # Errors
     ///
     /// When the topic or the quality of service is none.
-    pub async fn publish(
-        &self,
-        topic: &str,
-        payload: impl Into<Bytes>,
-        qos: u8,
-        retain: bool,
-    ) -> Result<(), BrokerError> {
+    pub async fn publish(&self, topic: &str, payload: impl Into<Bytes>, qos: u8, retain: bool) -> Result<(), BrokerError> {
         self.handle().publish(topic, payload, qos, retain).await
     }
 
@@ -141,13 +127,7 @@ impl BrokerHandle {
     /// # Errors
     ///
     /// When the topic or the quality of service is none.
-    pub async fn publish(
-        &self,
-        topic: &str,
-        payload: impl Into<Bytes>,
-        qos: u8,
-        retain: bool,
-    ) -> Result<(), BrokerError> {
+    pub async fn publish(&self, topic: &str, payload: impl Into<Bytes>, qos: u8, retain: bool) -> Result<(), BrokerError> {
         if !mqtt5::is_valid_topic_name(topic) || !topic_fits(topic, &self.0.shared.limits) {
             let topic = topic.to_owned();
             return Err(BrokerError::TopicInvalid { topic });

@@ -67,26 +67,12 @@ pub(crate) struct Checkpoint {
 /// A packet about which everything is decided.
 enum Step {
     Pass(Bytes),
-    Publish {
-        stub: Bytes,
-        publish: Option<PublishPacket>,
-    },
-    Refuse {
-        qos: u8,
-        packet_id: Option<u16>,
-        refusal: PublishRefusal,
-    },
+    Publish { stub: Bytes, publish: Option<PublishPacket> },
+    Refuse { qos: u8, packet_id: Option<u16>, refusal: PublishRefusal },
 }
 
 impl Checkpoint {
-    pub(crate) fn new(
-        wire: Wire,
-        connection: Arc<Connection>,
-        shared: Arc<Shared>,
-        connect: Bytes,
-        inbound: BytesMut,
-        alive: mpsc::Sender<()>,
-    ) -> Self {
+    pub(crate) fn new(wire: Wire, connection: Arc<Connection>, shared: Arc<Shared>, connect: Bytes, inbound: BytesMut, alive: mpsc::Sender<()>) -> Self {
         let silent = (!connection.keeps_alive).then(|| Box::pin(sleep(PING_FOR_SILENT_EVERY)));
         Self {
             wire: Some(wire),
@@ -154,17 +140,13 @@ impl Checkpoint {
             return Poll::Pending;
         };
         ready!(silent.as_mut().poll(cx));
-        silent
-            .as_mut()
-            .reset(Instant::now() + PING_FOR_SILENT_EVERY);
+        silent.as_mut().reset(Instant::now() + PING_FOR_SILENT_EVERY);
         self.ping();
         Poll::Ready(())
     }
 
     fn waiting(&mut self) -> &mut FuturesOrdered<BoxFuture<Step>> {
-        self.waiting
-            .get_mut()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.waiting.get_mut().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn ping(&mut self) {
@@ -184,10 +166,7 @@ impl Checkpoint {
         }
         match bytes[0] >> 4 {
             packet::PUBLISH => self.show(&bytes, frame.body)?,
-            packet::SUBSCRIBE
-                if self.connection.version == ProtocolVersion::V311
-                    && !packet::asks_for_known_qualities(&bytes[frame.body..]) =>
-            {
+            packet::SUBSCRIBE if self.connection.version == ProtocolVersion::V311 && !packet::asks_for_known_qualities(&bytes[frame.body..]) => {
                 return Err(reason::MALFORMED);
             }
             packet::SUBSCRIBE | packet::UNSUBSCRIBE | packet::DISCONNECT => {
@@ -223,11 +202,7 @@ impl Checkpoint {
             self.queue(Step::Publish { stub, publish });
             return Ok(());
         }
-        let refuse = move |refusal| Step::Refuse {
-            qos,
-            packet_id,
-            refusal,
-        };
+        let refuse = move |refusal| Step::Refuse { qos, packet_id, refusal };
         if !packet::topic_fits(&publish.topic_name, &self.shared.limits) {
             self.queue(refuse(PublishRefusal::TopicInvalid));
             return Ok(());
@@ -241,10 +216,7 @@ impl Checkpoint {
         if publish.payload.len() <= COPY_UP_TO_BYTES {
             publish.payload = Bytes::copy_from_slice(&publish.payload);
         }
-        let verdict = self
-            .shared
-            .gate
-            .publish(gate_publish(&publish, identity, false));
+        let verdict = self.shared.gate.publish(gate_publish(&publish, identity, false));
         let shared = Arc::clone(&self.shared);
         self.waiting().push_back(Box::pin(async move {
             match shared.settle(publish, verdict.await).await {
@@ -262,11 +234,7 @@ impl Checkpoint {
                 self.connection.hand_over(publish);
                 self.passing = stub;
             }
-            Step::Refuse {
-                qos,
-                packet_id,
-                refusal,
-            } => {
+            Step::Refuse { qos, packet_id, refusal } => {
                 if let Some(id) = packet_id {
                     if self.connection.version == ProtocolVersion::V311 {
                         tracing::info!(peer = %self.connection.peer, ?refusal, "closed: publish refused");
@@ -371,10 +339,7 @@ impl Checkpoint {
             }
             _ => {}
         }
-        let acknowledges = matches!(
-            packet[0] >> 4,
-            packet::PUBACK | packet::PUBREC | packet::PUBREL | packet::PUBCOMP | packet::UNSUBACK
-        );
+        let acknowledges = matches!(packet[0] >> 4, packet::PUBACK | packet::PUBREC | packet::PUBREL | packet::PUBCOMP | packet::UNSUBACK);
         match packet {
             // MQTT 3.1.1 acknowledgements carry an identifier and nothing else.
             [kind, _, high, low, _, ..] if old && acknowledges => {
@@ -398,10 +363,7 @@ impl Checkpoint {
     }
 
     fn may_receive(&self, packet: &[u8], frame: packet::Frame) -> bool {
-        let (Some(who), Some(topic)) = (
-            self.connection.identity(),
-            packet::publish_topic(packet, frame),
-        ) else {
+        let (Some(who), Some(topic)) = (self.connection.identity(), packet::publish_topic(packet, frame)) else {
             return false;
         };
         (self.shared.gate).may_receive(&who.client_id, &who.principal, topic)
@@ -432,8 +394,7 @@ fn decode(bytes: &Bytes, body: usize, version: ProtocolVersion) -> Result<Publis
         ProtocolVersion::V5 => 5,
     };
     let header = FixedHeader::new(PacketType::Publish, bytes[0] & 0x0F, 0);
-    let publish = PublishPacket::decode_body_with_version(&mut bytes.slice(body..), &header, level)
-        .map_err(|_| reason::MALFORMED)?;
+    let publish = PublishPacket::decode_body_with_version(&mut bytes.slice(body..), &header, level).map_err(|_| reason::MALFORMED)?;
     if publish.properties.get_topic_alias().is_some() {
         return Err(reason::TOPIC_ALIAS_INVALID);
     }
@@ -443,8 +404,7 @@ fn decode(bytes: &Bytes, body: usize, version: ProtocolVersion) -> Result<Publis
     if !mqtt5::is_valid_topic_name(&publish.topic_name) {
         return Err(reason::TOPIC_INVALID);
     }
-    if let Some(PropertyValue::Utf8String(topic)) =
-        publish.properties.get(PropertyId::ResponseTopic)
+    if let Some(PropertyValue::Utf8String(topic)) = publish.properties.get(PropertyId::ResponseTopic)
         && !mqtt5::is_valid_topic_name(topic)
     {
         return Err(reason::PROTOCOL_ERROR);
@@ -453,11 +413,7 @@ fn decode(bytes: &Bytes, body: usize, version: ProtocolVersion) -> Result<Publis
 }
 
 impl AsyncRead for Checkpoint {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         this.poll_kick(cx)?;
         if let Poll::Ready(Err(error)) = this.poll_drain(cx) {
@@ -477,11 +433,7 @@ impl AsyncRead for Checkpoint {
 }
 
 impl AsyncWrite for Checkpoint {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         this.poll_kick(cx)?;
         if this.outbound.len() > FULL_AT_BYTES {
@@ -499,9 +451,7 @@ impl AsyncWrite for Checkpoint {
             return Poll::Ready(Ok(()));
         }
         match this.poll_drain(cx) {
-            Poll::Pending if !this.urgent && this.outbound.len() <= FULL_AT_BYTES => {
-                Poll::Ready(Ok(()))
-            }
+            Poll::Pending if !this.urgent && this.outbound.len() <= FULL_AT_BYTES => Poll::Ready(Ok(())),
             drained => drained,
         }
     }

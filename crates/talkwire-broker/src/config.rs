@@ -14,16 +14,9 @@ pub struct BrokerConfig {
 
 impl Default for BrokerConfig {
     fn default() -> Self {
-        let loopback = |port, kind| Listener {
-            addr: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
-            kind,
-        };
+        let loopback = |port, kind| Listener { addr: SocketAddr::from((Ipv4Addr::LOCALHOST, port)), kind };
         Self {
-            listeners: vec![
-                loopback(1883, ListenerKind::Tcp),
-                loopback(8884, ListenerKind::Tcp),
-                loopback(8885, ListenerKind::WebSocket),
-            ],
+            listeners: vec![loopback(1883, ListenerKind::Tcp), loopback(8884, ListenerKind::Tcp), loopback(8885, ListenerKind::WebSocket)],
             limits: Limits::default(),
         }
     }
@@ -42,19 +35,13 @@ impl Listener {
     /// A plain TCP listener.
     #[must_use]
     pub fn tcp(addr: SocketAddr) -> Self {
-        Self {
-            addr,
-            kind: ListenerKind::Tcp,
-        }
+        Self { addr, kind: ListenerKind::Tcp }
     }
 
     /// A WebSocket listener, served at `/` and `/mqtt` with the subprotocol `mqtt`.
     #[must_use]
     pub fn web_socket(addr: SocketAddr) -> Self {
-        Self {
-            addr,
-            kind: ListenerKind::WebSocket,
-        }
+        Self { addr, kind: ListenerKind::WebSocket }
     }
 }
 

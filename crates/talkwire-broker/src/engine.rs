@@ -2,24 +2,19 @@
 
 use crate::config::{BrokerConfig, Limits};
 use crate::connection::{CURRENT, Connection, Identity, lock};
-use crate::gate::{
-    ConnectRefusal, ConnectRequest, ConnectVerdict, DisconnectCause, Gate, Publish, PublishRefusal,
-    PublishVerdict, Will,
-};
+use crate::gate::{ConnectRefusal, ConnectRequest, ConnectVerdict, DisconnectCause, Gate, Publish, PublishRefusal, PublishVerdict, Will};
 use crate::packet::topic_fits;
 use bytes::Bytes;
 use mqtt5::broker::auth::{AuthProvider, AuthResult};
 use mqtt5::broker::client_handler::ClientHandler;
 use mqtt5::broker::config::BrokerConfig as EngineConfig;
 use mqtt5::broker::events::{
-    BrokerEventHandler, ClientConnectEvent, ClientDisconnectEvent, ClientPublishEvent,
-    ClientSubscribeEvent, ClientUnsubscribeEvent, PublishAction, SubAckReasonCode,
+    BrokerEventHandler, ClientConnectEvent, ClientDisconnectEvent, ClientPublishEvent, ClientSubscribeEvent, ClientUnsubscribeEvent, PublishAction,
+    SubAckReasonCode,
 };
 use mqtt5::broker::resource_monitor::{ResourceLimits, ResourceMonitor};
 use mqtt5::broker::router::MessageRouter;
-use mqtt5::broker::storage::{
-    ClientSession, DynamicStorage, MemoryBackend, QueueLimits, StorageBackend,
-};
+use mqtt5::broker::storage::{ClientSession, DynamicStorage, MemoryBackend, QueueLimits, StorageBackend};
 use mqtt5::broker::sys_topics::BrokerStats;
 use mqtt5::broker::transport::{BrokerTransport, WebSocketTransport};
 use mqtt5::packet::connect::ConnectPacket;
@@ -69,10 +64,7 @@ pub(crate) struct Engine {
 impl Engine {
     pub(crate) fn new(config: &BrokerConfig, gate: Arc<dyn Gate>) -> Self {
         let limits = config.limits.usable();
-        let queues = || QueueLimits {
-            max_messages: limits.max_queued_per_session,
-            max_bytes: limits.max_queued_bytes,
-        };
+        let queues = || QueueLimits { max_messages: limits.max_queued_per_session, max_bytes: limits.max_queued_bytes };
         let backend = MemoryBackend::with_queue_limits(queues());
         let storage = Arc::new(DynamicStorage::Memory(backend));
         let router = MessageRouter::with_storage(Arc::clone(&storage))
@@ -128,12 +120,7 @@ impl Engine {
     }
 
     /// Serves one admitted client until it is gone.
-    pub(crate) async fn serve(
-        &self,
-        connection: Arc<Connection>,
-        transport: impl WebSocketTransport + 'static,
-        shutdown: broadcast::Receiver<()>,
-    ) {
+    pub(crate) async fn serve(&self, connection: Arc<Connection>, transport: impl WebSocketTransport + 'static, shutdown: broadcast::Receiver<()>) {
         let auth: Arc<dyn AuthProvider> = self.hooks.clone();
         let peer = connection.peer;
         let handler = ClientHandler::new(
@@ -165,9 +152,7 @@ impl Engine {
             }
             self.shared.router.sweep_sessions().await;
             if let Ok(sessions) = storage.session_client_ids().await {
-                self.shared
-                    .sessions
-                    .store(sessions.len(), Ordering::Release);
+                self.shared.sessions.store(sessions.len(), Ordering::Release);
             }
         }
     }
@@ -176,26 +161,16 @@ impl Engine {
 impl Shared {
     /// Hands a message to its subscribers, never waiting for a slow one.
     pub(crate) async fn route(&self, publish: &PublishPacket, sender: Option<&str>) {
-        self.router
-            .route_message_with_deadline(publish, sender, Instant::now())
-            .await;
+        self.router.route_message_with_deadline(publish, sender, Instant::now()).await;
     }
 
     /// What remains of `packet` after the verdict: the packet to route, if any.
-    pub(crate) async fn settle(
-        &self,
-        mut packet: PublishPacket,
-        verdict: PublishVerdict,
-    ) -> Result<Option<PublishPacket>, PublishRefusal> {
+    pub(crate) async fn settle(&self, mut packet: PublishPacket, verdict: PublishVerdict) -> Result<Option<PublishPacket>, PublishRefusal> {
         match verdict {
             PublishVerdict::Route => {}
             PublishVerdict::Swallow => return Ok(None),
             PublishVerdict::Refuse(refusal) => return Err(refusal),
-            PublishVerdict::Rewrite {
-                payload,
-                topic,
-                retain,
-            } => {
+            PublishVerdict::Rewrite { payload, topic, retain } => {
                 packet.payload = payload;
                 packet.retain = retain;
                 if let Some(topic) = topic {
@@ -230,12 +205,8 @@ impl Shared {
     async fn publish_will(&self, will: WillMessage, identity: Identity) {
         let mut packet = PublishPacket::new(will.topic, will.payload, will.qos);
         packet.retain = will.retain;
-        will.properties
-            .apply_to_publish_properties(&mut packet.properties);
-        let verdict = self
-            .gate
-            .publish(gate_publish(&packet, &identity, true))
-            .await;
+        will.properties.apply_to_publish_properties(&mut packet.properties);
+        let verdict = self.gate.publish(gate_publish(&packet, &identity, true)).await;
         match self.settle(packet, verdict).await {
             Ok(Some(packet)) => self.route(&packet, None).await,
             Ok(None) => {}
@@ -291,10 +262,7 @@ impl Shared {
             return;
         };
         let mut connections = lock(&self.connections);
-        if connections
-            .get(&identity.client_id)
-            .is_some_and(|known| Arc::ptr_eq(known, connection))
-        {
+        if connections.get(&identity.client_id).is_some_and(|known| Arc::ptr_eq(known, connection)) {
             connections.remove(&identity.client_id);
         }
     }
@@ -324,11 +292,7 @@ struct Hooks(Arc<Shared>);
 type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 impl AuthProvider for Hooks {
-    fn authenticate<'a>(
-        &'a self,
-        connect: &'a ConnectPacket,
-        _: SocketAddr,
-    ) -> Answer<'a, mqtt5::Result<AuthResult>> {
+    fn authenticate<'a>(&'a self, connect: &'a ConnectPacket, _: SocketAddr) -> Answer<'a, mqtt5::Result<AuthResult>> {
         Box::pin(async move {
             let connection = CURRENT.get();
             let client_id = match connection.sent_id.as_str() {
@@ -351,11 +315,7 @@ impl AuthProvider for Hooks {
                     AuthResult::fail(ReasonCode::QuotaExceeded)
                 }
                 ConnectVerdict::Accept { principal } => {
-                    connection.identify(Identity {
-                        client_id,
-                        session: connect.client_id.clone(),
-                        principal: principal.clone(),
-                    });
+                    connection.identify(Identity { client_id, session: connect.client_id.clone(), principal: principal.clone() });
                     AuthResult::success_with_user(principal)
                 }
                 ConnectVerdict::Refuse(refusal) => AuthResult::fail(connect_reason(refusal)),
@@ -364,12 +324,7 @@ impl AuthProvider for Hooks {
     }
 
     /// Publishes of a live connection have passed its checkpoint; what else asks is a will, which goes its own way.
-    fn authorize_publish<'a>(
-        &'a self,
-        session: &str,
-        _: Option<&'a str>,
-        _: &'a str,
-    ) -> Answer<'a, bool> {
+    fn authorize_publish<'a>(&'a self, session: &str, _: Option<&'a str>, _: &'a str) -> Answer<'a, bool> {
         let will = match CURRENT.try_with(Arc::clone) {
             Ok(connection) if !connection.is_ending() => {
                 return Box::pin(std::future::ready(true));
@@ -385,12 +340,7 @@ impl AuthProvider for Hooks {
         })
     }
 
-    fn authorize_subscribe<'a>(
-        &'a self,
-        _: &str,
-        _: Option<&'a str>,
-        filter: &'a str,
-    ) -> Answer<'a, bool> {
+    fn authorize_subscribe<'a>(&'a self, _: &str, _: Option<&'a str>, filter: &'a str) -> Answer<'a, bool> {
         let granted = CURRENT.try_with(|connection| {
             let Some(identity) = connection.identity() else {
                 return false;
@@ -413,8 +363,7 @@ impl AuthProvider for Hooks {
                 // The newer connection has cancelled it.
                 && connection.cause() != Some(DisconnectCause::TakenOver)
             {
-                lock(&self.0.delayed_wills)
-                    .insert(identity.session.clone(), (will.clone(), identity.clone()));
+                lock(&self.0.delayed_wills).insert(identity.session.clone(), (will.clone(), identity.clone()));
             }
         });
         Box::pin(std::future::ready(()))
@@ -428,9 +377,7 @@ impl BrokerEventHandler for Hooks {
     fn on_client_connect<'a>(&'a self, _: ClientConnectEvent) -> Answer<'a, ()> {
         self.with_identity(|connection, identity| {
             self.0.enter(connection, identity);
-            self.0
-                .gate
-                .connected(&identity.client_id, &identity.principal);
+            self.0.gate.connected(&identity.client_id, &identity.principal);
         })
     }
 

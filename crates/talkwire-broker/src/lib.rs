@@ -20,7 +20,6 @@ pub use broker::{Address, Broker, BrokerHandle};
 pub use config::{BrokerConfig, Limits, Listener, ListenerKind};
 pub use error::BrokerError;
 pub use gate::{
-    BoxFuture, ConnectRefusal, ConnectRequest, ConnectVerdict, DisconnectCause, Gate, OpenGate,
-    ProtocolVersion, Publish, PublishRefusal, PublishVerdict, Will,
+    BoxFuture, ConnectRefusal, ConnectRequest, ConnectVerdict, DisconnectCause, Gate, OpenGate, ProtocolVersion, Publish, PublishRefusal, PublishVerdict, Will,
 };
 pub use rumqttd_toml::{RumqttdToml, RumqttdTomlError};

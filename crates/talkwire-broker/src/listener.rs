@@ -30,10 +30,7 @@ pub(crate) async fn bind(listeners: &[Listener]) -> Result<Vec<Bound>, BrokerErr
         };
         let socket = TcpListener::bind(addr).await.map_err(failed)?;
         let addr = socket.local_addr().map_err(failed)?;
-        bound.push(Bound {
-            address: Address { addr, kind },
-            socket,
-        });
+        bound.push(Bound { address: Address { addr, kind }, socket });
     }
     Ok(bound)
 }
@@ -76,14 +73,7 @@ pub(crate) async fn accept(
     }
 }
 
-async fn serve(
-    stream: TcpStream,
-    peer: SocketAddr,
-    kind: ListenerKind,
-    engine: &Engine,
-    alive: mpsc::Sender<()>,
-    shutdown: broadcast::Receiver<()>,
-) {
+async fn serve(stream: TcpStream, peer: SocketAddr, kind: ListenerKind, engine: &Engine, alive: mpsc::Sender<()>, shutdown: broadcast::Receiver<()>) {
     let mut stopped = shutdown.resubscribe();
     let limit = engine.shared.limits.connect_timeout;
     let admitted = tokio::select! {
@@ -106,24 +96,19 @@ async fn meet(
     kind: ListenerKind,
     engine: &Engine,
     alive: mpsc::Sender<()>,
-) -> Option<(
-    crate::checkpoint::Checkpoint,
-    Arc<crate::connection::Connection>,
-)> {
+) -> Option<(crate::checkpoint::Checkpoint, Arc<crate::connection::Connection>)> {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%peer, %error, "small packets may be late");
     }
     let (wire, origin) = match kind {
         ListenerKind::Tcp => (Wire::Tcp(stream), None),
-        ListenerKind::WebSocket => {
-            match Box::pin(Wire::upgrade(stream, &engine.shared.limits)).await {
-                Ok(upgraded) => upgraded,
-                Err(error) => {
-                    tracing::debug!(%peer, %error, "no WebSocket");
-                    return None;
-                }
+        ListenerKind::WebSocket => match Box::pin(Wire::upgrade(stream, &engine.shared.limits)).await {
+            Ok(upgraded) => upgraded,
+            Err(error) => {
+                tracing::debug!(%peer, %error, "no WebSocket");
+                return None;
             }
-        }
+        },
     };
     admit(wire, peer, origin, &engine.shared, alive).await
 }

@@ -90,9 +90,7 @@ pub(crate) fn asks_for_known_qualities(body: &[u8]) -> bool {
 
 /// Whether a topic that a client names is within the limits; wildcards are not looked at.
 pub(crate) fn topic_fits(topic: &str, limits: &Limits) -> bool {
-    !topic.is_empty()
-        && topic.len() <= limits.max_topic_bytes
-        && topic.split('/').count() <= limits.max_topic_levels
+    !topic.is_empty() && topic.len() <= limits.max_topic_bytes && topic.split('/').count() <= limits.max_topic_levels
 }
 
 /// An empty publish that makes the engine keep the books for one that is handled here.
@@ -166,41 +164,24 @@ mod tests {
 
     #[test]
     fn lengths_that_are_overlong_not_minimal_or_too_large_are_told_apart() {
-        assert_eq!(
-            frame(&[0x30, 0xFF, 0xFF, 0xFF, 0xFF], 100),
-            Err(reason::MALFORMED)
-        );
+        assert_eq!(frame(&[0x30, 0xFF, 0xFF, 0xFF, 0xFF], 100), Err(reason::MALFORMED));
         assert_eq!(frame(&[0x30, 0x80, 0x00], 100), Err(reason::MALFORMED));
-        assert_eq!(
-            frame(&[0x30, 0xFF, 0xFF, 0xFF, 0x7F], 100),
-            Err(reason::PACKET_TOO_LARGE)
-        );
+        assert_eq!(frame(&[0x30, 0xFF, 0xFF, 0xFF, 0x7F], 100), Err(reason::PACKET_TOO_LARGE));
         assert_eq!(frame(&[0x30, 99], 100), Err(reason::PACKET_TOO_LARGE));
     }
 
     #[test]
     fn old_subscriptions_ask_for_0_1_or_2() {
         assert!(asks_for_known_qualities(&[0, 1, 0, 1, b'a', 2, 0, 0, 0]));
-        for wrong in [
-            &[0, 1, 0, 1, b'a', 3][..],
-            &[0, 1, 0, 1, b'a'],
-            &[0, 1, 0],
-            &[0, 1, 0, 9, b'a', 0],
-        ] {
+        for wrong in [&[0, 1, 0, 1, b'a', 3][..], &[0, 1, 0, 1, b'a'], &[0, 1, 0], &[0, 1, 0, 9, b'a', 0]] {
             assert!(!asks_for_known_qualities(wrong), "{wrong:?}");
         }
     }
 
     #[test]
     fn a_stub_is_a_publish_of_the_same_quality_and_identifier() {
-        assert_eq!(
-            &stub(0, None, ProtocolVersion::V311)[..],
-            &[0x30, 3, 0, 1, b'_']
-        );
-        assert_eq!(
-            &stub(2, Some(0x0102), ProtocolVersion::V5)[..],
-            &[0x34, 6, 0, 1, b'_', 1, 2, 0]
-        );
+        assert_eq!(&stub(0, None, ProtocolVersion::V311)[..], &[0x30, 3, 0, 1, b'_']);
+        assert_eq!(&stub(2, Some(0x0102), ProtocolVersion::V5)[..], &[0x34, 6, 0, 1, b'_', 1, 2, 0]);
     }
 
     #[test]

@@ -7,11 +7,7 @@ use std::time::Duration;
 use toml::{Table, Value};
 
 /// The sections that name listeners. Each of our listeners speaks both versions, so `v4` and `v5` mean the same.
-const SECTIONS: [(&str, ListenerKind); 3] = [
-    ("v4", ListenerKind::Tcp),
-    ("v5", ListenerKind::Tcp),
-    ("ws", ListenerKind::WebSocket),
-];
+const SECTIONS: [(&str, ListenerKind); 3] = [("v4", ListenerKind::Tcp), ("v5", ListenerKind::Tcp), ("ws", ListenerKind::WebSocket)];
 /// Room for topic and properties around `max_payload_size`.
 const HEADER_ROOM: usize = 2 * 1024;
 const SMALLEST_PACKET: usize = 1024;
@@ -46,9 +42,7 @@ pub enum RumqttdTomlError {
         section: String,
     },
     /// No `[v4.N]`, `[v5.N]` or `[ws.N]`.
-    #[error(
-        "no listener in the file, add a section such as `[v4.1]` with `listen = \"127.0.0.1:1883\"`"
-    )]
+    #[error("no listener in the file, add a section such as `[v4.1]` with `listen = \"127.0.0.1:1883\"`")]
     NoListener,
 }
 
@@ -83,12 +77,7 @@ struct Reader {
 }
 
 impl Reader {
-    fn listeners(
-        &mut self,
-        section: &str,
-        kind: ListenerKind,
-        value: &Value,
-    ) -> Result<(), RumqttdTomlError> {
+    fn listeners(&mut self, section: &str, kind: ListenerKind, value: &Value) -> Result<(), RumqttdTomlError> {
         for (number, listener) in table(section, value)? {
             let name = format!("{section}.{number}");
             let fields = table(&name, listener)?;
@@ -124,17 +113,11 @@ impl Reader {
                 "max_inflight_count" => self.widen("max_inflight_count", &key_name, value)?,
                 "max_inflight_size" => {
                     number_of(&key_name, value)?;
-                    self.drop_key(
-                        &key_name,
-                        "unfinished messages are bounded by max_inflight_count and max_payload_size",
-                    );
+                    self.drop_key(&key_name, "unfinished messages are bounded by max_inflight_count and max_payload_size");
                 }
                 "throttle_delay_ms" => {
                     if number_of(&key_name, value)? > 0 {
-                        self.drop_key(
-                            &key_name,
-                            "a fast client is slowed by its own acknowledgements",
-                        );
+                        self.drop_key(&key_name, "a fast client is slowed by its own acknowledgements");
                     }
                 }
                 // In rumqttd false by default, and then client ids are as the client sends them.
@@ -150,20 +133,14 @@ impl Reader {
             ("id", _) => {}
             ("router", Value::Table(fields)) => {
                 for (key, value) in fields {
-                    match (
-                        key.as_str(),
-                        value.as_integer().and_then(|n| u64::try_from(n).ok()),
-                    ) {
+                    match (key.as_str(), value.as_integer().and_then(|n| u64::try_from(n).ok())) {
                         ("max_connections", Some(n)) => {
                             self.router.insert("max_connections", n);
                         }
                         ("max_outgoing_packet_count", Some(n)) => {
                             self.router.insert("max_outgoing_packet_count", n);
                         }
-                        _ => self.drop_key(
-                            &format!("router.{key}"),
-                            "the broker keeps its messages in another way",
-                        ),
+                        _ => self.drop_key(&format!("router.{key}"), "the broker keeps its messages in another way"),
                     }
                 }
             }
@@ -171,12 +148,7 @@ impl Reader {
         }
     }
 
-    fn widen(
-        &mut self,
-        key: &'static str,
-        name: &str,
-        value: &Value,
-    ) -> Result<(), RumqttdTomlError> {
+    fn widen(&mut self, key: &'static str, name: &str, value: &Value) -> Result<(), RumqttdTomlError> {
         let value = number_of(name, value)?;
         let known = *self.widest.entry(key).or_insert(value);
         if known != value {
@@ -198,10 +170,7 @@ impl Reader {
         self.differing.dedup();
         for key in std::mem::take(&mut self.differing) {
             let largest = self.widest[key];
-            self.drop_key(
-                &format!("*.connections.{key}"),
-                &format!("differs between listeners, the largest ({largest}) holds for all"),
-            );
+            self.drop_key(&format!("*.connections.{key}"), &format!("differs between listeners, the largest ({largest}) holds for all"));
         }
         let mut limits = Limits::default();
         let sized = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
@@ -212,9 +181,7 @@ impl Reader {
             limits.max_client_id_bytes = sized(bytes).min(usize::from(u16::MAX));
         }
         if let Some(&bytes) = self.widest.get("max_payload_size") {
-            limits.max_packet_bytes = sized(bytes)
-                .saturating_add(HEADER_ROOM)
-                .clamp(SMALLEST_PACKET, 268_435_455);
+            limits.max_packet_bytes = sized(bytes).saturating_add(HEADER_ROOM).clamp(SMALLEST_PACKET, 268_435_455);
         }
         if let Some(&count) = self.widest.get("max_inflight_count") {
             limits.max_inflight = u16::try_from(count).unwrap_or(u16::MAX).max(1);
@@ -225,41 +192,24 @@ impl Reader {
         if let Some(&count) = self.router.get("max_outgoing_packet_count") {
             limits.max_lane = sized(count).clamp(1, 65_536);
         }
-        Ok(RumqttdToml {
-            config: BrokerConfig {
-                listeners: self.listeners,
-                limits,
-            },
-            not_kept: self.not_kept,
-        })
+        Ok(RumqttdToml { config: BrokerConfig { listeners: self.listeners, limits }, not_kept: self.not_kept })
     }
 }
 
 fn table<'a>(key: &str, value: &'a Value) -> Result<&'a Table, RumqttdTomlError> {
-    value
-        .as_table()
-        .ok_or_else(|| wrong(key, "a section with keys"))
+    value.as_table().ok_or_else(|| wrong(key, "a section with keys"))
 }
 
 fn address(key: &str, value: &Value) -> Result<SocketAddr, RumqttdTomlError> {
-    value
-        .as_str()
-        .and_then(|text| text.parse().ok())
-        .ok_or_else(|| wrong(key, "an address with a port, such as \"127.0.0.1:1883\""))
+    value.as_str().and_then(|text| text.parse().ok()).ok_or_else(|| wrong(key, "an address with a port, such as \"127.0.0.1:1883\""))
 }
 
 fn number_of(key: &str, value: &Value) -> Result<u64, RumqttdTomlError> {
-    value
-        .as_integer()
-        .and_then(|number| u64::try_from(number).ok())
-        .ok_or_else(|| wrong(key, "a whole number, zero or more"))
+    value.as_integer().and_then(|number| u64::try_from(number).ok()).ok_or_else(|| wrong(key, "a whole number, zero or more"))
 }
 
 fn wrong(key: &str, expected: &'static str) -> RumqttdTomlError {
-    RumqttdTomlError::Value {
-        key: key.to_owned(),
-        expected,
-    }
+    RumqttdTomlError::Value { key: key.to_owned(), expected }
 }
 
 #[cfg(test)]
@@ -325,28 +275,16 @@ next_connection_delay_ms = 1
         assert_eq!(read.config.listeners, expected);
         assert_eq!(read.config.limits.max_packet_bytes, 40_960 + HEADER_ROOM);
         assert_eq!(read.config.limits.max_connections, 10_010);
-        let mut names: Vec<_> = read
-            .not_kept
-            .iter()
-            .filter_map(|line| Some(line.split_once(':')?.0))
-            .collect();
+        let mut names: Vec<_> = read.not_kept.iter().filter_map(|line| Some(line.split_once(':')?.0)).collect();
         names.sort_unstable();
-        let expected = [
-            "*.connections.max_payload_size",
-            "prometheus",
-            "router.max_segment_size",
-            "v4.1.connections.throttle_delay_ms",
-        ];
+        let expected = ["*.connections.max_payload_size", "prometheus", "router.max_segment_size", "v4.1.connections.throttle_delay_ms"];
         assert_eq!(names, expected);
     }
 
     #[test]
     fn what_cannot_be_understood_is_named() {
         let error = |text: &str| RumqttdToml::parse(text).unwrap_err().to_string();
-        assert_eq!(
-            error("[v4.1]\nlisten = 1883"),
-            "`v4.1.listen` must be an address with a port, such as \"127.0.0.1:1883\""
-        );
+        assert_eq!(error("[v4.1]\nlisten = 1883"), "`v4.1.listen` must be an address with a port, such as \"127.0.0.1:1883\"");
         assert_eq!(
             error("[ws.2]\nlisten = '127.0.0.1:1'\nconnections.max_client_id_len = -1"),
             "`ws.2.connections.max_client_id_len` must be a whole number, zero or more"

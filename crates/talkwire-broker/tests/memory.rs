@@ -19,14 +19,8 @@ use tokio::sync::Mutex;
 /// One measurement at a time.
 static ALONE: Mutex<()> = Mutex::const_new(());
 
-const TCP: Way = Way {
-    version: 5,
-    web_socket: false,
-};
-const WEB_SOCKET: Way = Way {
-    version: 5,
-    web_socket: true,
-};
+const TCP: Way = Way { version: 5, web_socket: false };
+const WEB_SOCKET: Way = Way { version: 5, web_socket: true };
 
 #[tokio::test]
 async fn what_a_slow_reader_does_not_take_is_bounded() {
@@ -78,9 +72,6 @@ async fn strangers_cost_little_and_hinder_nobody() {
 
 fn resident_bytes() -> usize {
     let status = std::fs::read_to_string("/proc/self/statm").expect("needs Linux");
-    let pages = status
-        .split(' ')
-        .nth(1)
-        .and_then(|pages| pages.parse::<usize>().ok());
+    let pages = status.split(' ').nth(1).and_then(|pages| pages.parse::<usize>().ok());
     pages.expect("a number of pages") * 4096
 }

@@ -118,7 +118,8 @@ impl Chains {
 
     /// When the next head is due, in Unix milliseconds.
     pub fn next_head_ms(&self) -> Option<i64> {
-        self.ends.values().filter(|end| end.n > end.head_n).map(|end| end.head_ms + HEAD_MS).min()
+        let due = |end: &End| if end.n - end.head_n >= HEAD_ROWS { end.head_ms } else { end.head_ms + HEAD_MS };
+        self.ends.values().filter(|end| end.n > end.head_n).map(due).min()
     }
 }
 
@@ -169,6 +170,17 @@ pub fn verify(rows: &[AuditRow], heads: &[AuditHead], key: &VerifyingKey, first_
     Finding { checked: rows.len() as u64, fault: None }
 }
 
+/// Checks a chain as it is kept: from its first row, or from the signed checkpoint at which older rows were cut.
+pub fn verify_kept(rows: &[AuditRow], heads: &[AuditHead], key: &VerifyingKey) -> Finding {
+    match rows.first() {
+        Some(first) if first.n > 1 => match heads.iter().find(|head| head.n + 1 == first.n) {
+            Some(checkpoint) => verify(rows, heads, key, &checkpoint.hash),
+            None => Finding { checked: 0, fault: Some(format!("rows before {} are missing, and no signed checkpoint says that they were cut", first.n)) },
+        },
+        _ => verify(rows, heads, key, GENESIS),
+    }
+}
+
 /// Lower-case hex of bytes.
 pub fn to_hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
@@ -205,6 +217,24 @@ mod tests {
         let mut forged = Chains::default();
         let rows: Vec<_> = (0..20).map(|at| forged.append(at, "home", "person:eve", "test", "thing", json!({}))).collect();
         assert!(verify(&rows, &heads, &key.verifying_key(), GENESIS).fault.is_some());
+    }
+
+    #[test]
+    fn rows_may_be_cut_only_at_a_signed_checkpoint() {
+        let key = SigningKey::from_bytes(&[3; 32]);
+        let mut chains = Chains::default();
+        let mut write = |from: i64, to: i64| (from..to).map(|at| chains.append(at, "home", "person:ann", "test", "thing", json!({}))).collect::<Vec<_>>();
+        let old = write(0, 10);
+        let new = write(10, 20);
+        let mut before = Chains::default();
+        for at in 0..10 {
+            before.append(at, "home", "person:ann", "test", "thing", json!({}));
+        }
+        let heads = before.due_heads(5, &key, true);
+        assert_eq!(heads[0].hash, old[9].hash);
+        assert_eq!(verify_kept(&new, &heads, &key.verifying_key()).fault, None);
+        assert!(verify_kept(&new[1..], &heads, &key.verifying_key()).fault.is_some());
+        assert!(verify_kept(&new, &[], &key.verifying_key()).fault.is_some());
     }
 
     proptest! {

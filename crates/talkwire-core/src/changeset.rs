@@ -8,9 +8,11 @@
 //! ```
 
 mod machine;
+mod restore;
 mod view;
 
 pub use machine::{Order, Report, World, next_deadline, report};
+pub use restore::set_of;
 pub use view::{measured, view};
 
 use crate::catalogue::Risk;

@@ -2,7 +2,7 @@
 
 mod speech;
 
-pub use speech::{Refused, check_text, mentions_assistant, speaker};
+pub use speech::{Refused, check_text, folded_name, mentions_assistant, speaker, without_mention};
 
 use serde::{Deserialize, Serialize};
 

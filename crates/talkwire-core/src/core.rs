@@ -3,6 +3,7 @@
 mod changesets;
 mod commands;
 mod devices;
+mod members;
 mod proof;
 mod rooms;
 mod sessions;
@@ -14,7 +15,7 @@ use crate::changeset::{self, Changeset};
 use crate::chat::{Member, Room};
 use crate::command::{Command, Life};
 use crate::device::Device;
-use crate::effect::{Effect, Publish, QuarantineRow, Save};
+use crate::effect::{Effect, Notice, Publish, QuarantineRow, Save};
 use crate::ids::Ids;
 use crate::input::{Ask, Input, Origin};
 use crate::refusal::Refusal;
@@ -82,8 +83,10 @@ pub struct Core {
     sets: BTreeMap<String, Changeset>,
     rooms: BTreeMap<String, Room>,
     members: BTreeMap<(String, String), Member>,
+    /// Through which connection a member came.
+    came_by: BTreeMap<(String, String), String>,
     recent_messages: VecDeque<String>,
-    known_messages: BTreeMap<String, ()>,
+    known_messages: BTreeMap<String, (u64, i64)>,
     replies: BTreeMap<String, talkwire_proto::chat::ChatMessage>,
     talks: BTreeMap<String, Talk>,
     pieces: BTreeMap<(String, String), Pieces>,
@@ -91,6 +94,10 @@ pub struct Core {
     clients_told: Option<(i64, u64)>,
     chains: Chains,
     settings: BTreeMap<String, Value>,
+    /// When the rules last looked at what is due.
+    ticked_ms: i64,
+    /// What is due next among sets, sessions and the rest that takes a search; looked up again when one of them changed.
+    alarm_ms: Option<i64>,
     out: Vec<Effect>,
 }
 
@@ -110,6 +117,7 @@ impl Core {
             sets: memory.changesets.into_iter().map(|set| (set.changeset_id.clone(), set)).collect(),
             rooms: memory.rooms.into_iter().map(|room| (room.room.clone(), room)).collect(),
             members: memory.members.into_iter().map(|member| ((member.room.clone(), member.client_id.clone()), member)).collect(),
+            came_by: BTreeMap::new(),
             recent_messages: VecDeque::new(),
             known_messages: BTreeMap::new(),
             replies: memory.living.into_iter().map(|message| (message.id.clone(), message)).collect(),
@@ -119,6 +127,8 @@ impl Core {
             clients_told: None,
             chains: Chains::default(),
             settings: memory.settings,
+            ticked_ms: now_ms,
+            alarm_ms: None,
             out: Vec::new(),
         };
         for command in memory.commands {
@@ -128,7 +138,7 @@ impl Core {
             core.chains.resume(&tenant, n, hash, head_n);
         }
         for id in memory.message_ids {
-            core.remember_message(id);
+            core.remember_message(id, 0, now_ms);
         }
         for member in core.members.values_mut() {
             member.present = false;
@@ -173,6 +183,7 @@ impl Core {
             Input::ClientDown { client_id } => {
                 self.clients.remove(&client_id);
                 self.pieces.retain(|(client, _), _| *client != client_id);
+                self.leave_all(now_ms, &client_id);
             }
             Input::Ask { request, who, ask } => {
                 if let Some(answer) = self.ask(now_ms, &who, ask) {
@@ -187,6 +198,11 @@ impl Core {
     }
 
     fn take(&mut self) -> Vec<Effect> {
+        // Samples and events change nothing that could be due; everything else may.
+        let quiet = |effect: &Effect| matches!(effect, Effect::Save(Save::Sample(_) | Save::Event(_)) | Effect::Notify(Notice::Event(_)));
+        if self.out.is_empty() || !self.out.iter().all(quiet) {
+            self.alarm_ms = self.next_alarm();
+        }
         std::mem::take(&mut self.out)
     }
 
@@ -207,12 +223,16 @@ impl Core {
             Ask::Rollback(id) => self.roll_back(now_ms, who, &id),
             Ask::Say { room, id, text, reply_to } => {
                 let from = Origin { principal: who.clone(), client_id: String::new() };
+                if let Err(refusal) = self.room_for(now_ms, &room, who, false) {
+                    return Some(Err(refusal));
+                }
                 self.say(now_ms, &from, &room, id, None, &text, reply_to).map(|message| json!(message))
             }
         })
     }
 
     fn tick(&mut self, now_ms: i64) {
+        self.ticked_ms = now_ms;
         for change in self.life.due(now_ms) {
             self.command_changed(now_ms, change);
         }
@@ -239,12 +259,18 @@ impl Core {
 
     /// When something is due by itself next, in Unix milliseconds.
     pub fn next_deadline(&self) -> Option<i64> {
+        let at = self.life.next_deadline().into_iter().chain(self.alarm_ms).min()?;
+        // What was due at the last tick and still waits for something else is looked at once a second.
+        Some(if at <= self.ticked_ms { self.ticked_ms + 1_000 } else { at })
+    }
+
+    fn next_alarm(&self) -> Option<i64> {
         let sets = self.sets.values().filter_map(changeset::next_deadline).min();
         let lost = self.next_loss_ms();
         let sessions = self.sessions.values().filter(|session| session.ended_at.is_none()).map(|session| session.created_at + session::DURATION_MS).min();
         let pieces = self.pieces.values().map(|pieces| pieces.first_ms + if pieces.asked { web::PIECES_MS } else { web::PIECES_ASK_MS }).min();
         let clients = self.clients_told.filter(|(_, told)| *told != self.clients.len() as u64).map(|(at, _)| at + 1_000);
-        [self.life.next_deadline(), sets, lost, sessions, pieces, clients, self.chains.next_head_ms()].into_iter().flatten().min()
+        [sets, lost, sessions, pieces, clients, self.chains.next_head_ms()].into_iter().flatten().min()
     }
 
     fn unreadable(&mut self, now_ms: i64, from: &Origin, topic: String, payload: Vec<u8>, why: &talkwire_proto::Malformed) {
@@ -252,13 +278,14 @@ impl Core {
             && let Some(device) = self.devices.get_mut(&key)
         {
             device.diagnostics.malformed += 1;
-            self.save_device(now_ms, &key);
+            self.save_device_soon(now_ms, &key);
         }
         let reason = format!("{}: {why}", why.code());
         if topic.starts_with("chat") {
             self.refuse_chat(now_ms, from, &topic, None, &Refusal::new(why.code(), why.to_string()));
         }
         let payload = payload[..payload.len().min(limits::QUARANTINE_BYTES)].to_vec();
+        let topic = topic.chars().take(limits::TOPIC_BYTES).collect();
         self.save(Save::Quarantine(QuarantineRow { topic, reason, payload, received_ms: now_ms }));
     }
 

@@ -89,12 +89,11 @@ impl Device {
 
     /// The name and declaration under which the device knows a tool, whatever dialect it speaks.
     ///
-    /// `None`: the device declared tools, and this is not one. A device that declared none is asked by the canonical name.
+    /// `None`: the device declared tools, and this is not one. A device that declared none is asked by the canonical name;
+    /// having said that some tool is not available now declares nothing.
     pub fn tool(&self, op: &str) -> Option<(String, Option<&ToolSupport>)> {
-        if self.tools.is_empty() {
-            return Some((op::canonical(op).to_owned(), None));
-        }
-        op::names(op).into_iter().find_map(|name| self.tools.get_key_value(name)).map(|(name, support)| (name.clone(), Some(support)))
+        let named = op::names(op).into_iter().find_map(|name| self.tools.get_key_value(name)).map(|(name, support)| (name.clone(), Some(support)));
+        named.or_else(|| (!self.tools.values().any(|support| support.supported)).then(|| (op::canonical(op).to_owned(), None)))
     }
 
     /// Whether the device has the tool and it is available now.

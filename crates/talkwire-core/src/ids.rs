@@ -58,6 +58,11 @@ pub fn canonical_json(value: &serde_json::Value) -> String {
             let inner: Vec<_> = keys.into_iter().map(|key| format!("{}:{}", Value::String(key.clone()), canonical_json(&object[key]))).collect();
             format!("{{{}}}", inner.join(","))
         }
+        // A whole number is written as one, so that a program whose numbers are all floating reads and writes the same text.
+        Value::Number(number) => match number.as_f64() {
+            Some(float) if !number.is_i64() && !number.is_u64() && float.fract() == 0.0 && float.abs() < 9.0e15 => format!("{}", float as i64),
+            _ => number.to_string(),
+        },
         Value::Array(list) => format!("[{}]", list.iter().map(canonical_json).collect::<Vec<_>>().join(",")),
         other => other.to_string(),
     }
@@ -74,6 +79,11 @@ mod tests {
         assert_eq!(early.len(), 26);
         assert_ne!(early, same);
         assert!(early < late && same < late);
+    }
+
+    #[test]
+    fn a_whole_number_reads_the_same_whether_written_with_a_point_or_without() {
+        assert_eq!(canonical_json(&serde_json::json!([86.0, -0.0, 86, 77.25])), "[86,0,86,77.25]");
     }
 
     #[test]

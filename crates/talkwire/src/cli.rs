@@ -19,7 +19,12 @@ use std::process::ExitCode;
 
 /// People, an assistant and network devices talk over MQTT: diagnosis, safe changes, proof.
 #[derive(Debug, Parser)]
-#[command(name = "talkwire", version, arg_required_else_help = true, after_help = "Start here:\n  talkwire demo\n  talkwire ask \"my wifi is slow in the evening\"")]
+#[command(
+    name = "talkwire",
+    version,
+    arg_required_else_help = true,
+    after_help = "Start here:\n  talkwire demo\n  talkwire ask \"my wifi is slow in the evening\""
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -104,7 +109,9 @@ enum Command {
         id: Option<String>,
     },
     /// List change sets, show one, approve, reject or undo it.
-    #[command(after_help = "Example:\n  talkwire changesets\n  talkwire changesets show cs-01JD…\n  talkwire changesets approve cs-01JD…\n  talkwire changesets rollback cs-01JD…")]
+    #[command(
+        after_help = "Example:\n  talkwire changesets\n  talkwire changesets show cs-01JD…\n  talkwire changesets approve cs-01JD…\n  talkwire changesets rollback cs-01JD…"
+    )]
     Changesets {
         #[command(flatten)]
         remote: Remote,
@@ -112,7 +119,10 @@ enum Command {
         command: Option<lists::ChangesetCommand>,
     },
     /// Fetch a receipt, or check one offline.
-    #[command(subcommand, after_help = "Example:\n  talkwire receipt get cs-01JD… > receipt.json\n  talkwire receipt verify receipt.json --key talkwire-data/signing.pub")]
+    #[command(
+        subcommand,
+        after_help = "Example:\n  talkwire receipt get cs-01JD… > receipt.json\n  talkwire receipt verify receipt.json --key talkwire-data/signing.pub"
+    )]
     Receipt(offline::ReceiptCommand),
     /// The audit: list it from the server, or check the chain offline.
     #[command(subcommand, after_help = "Example:\n  talkwire audit list\n  talkwire audit verify --data talkwire-data")]
@@ -125,9 +135,6 @@ enum Command {
         /// Print what file, variables and flags come to.
         #[arg(long)]
         effective: bool,
-        /// As JSON.
-        #[arg(long)]
-        json: bool,
     },
 }
 
@@ -205,12 +212,12 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Changesets { remote, command } => lists::changesets(&remote, command),
         Command::Receipt(command) => offline::receipt(command),
         Command::Audit(command) => offline::audit(command),
-        Command::Config { flags, effective, json } => Ok(config(&flags, effective, json)?),
+        Command::Config { flags, effective } => Ok(config(&flags, effective)?),
     }
 }
 
-fn config(flags: &Flags, effective: bool, json: bool) -> anyhow::Result<()> {
-    if effective || json {
+fn config(flags: &Flags, effective: bool) -> anyhow::Result<()> {
+    if effective || flags.json {
         let config = Config::load(flags)?;
         println!("{}", serde_json::to_string_pretty(&config)?);
     } else {

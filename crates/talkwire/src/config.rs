@@ -43,7 +43,14 @@ impl Default for LimitConfig {
 impl Default for Config {
     fn default() -> Self {
         let local = |port| SocketAddr::from(([127, 0, 0, 1], port));
-        Self { data: "talkwire-data".into(), http: local(5000), mqtt: vec![local(1883), local(8884)], ws: local(8885), grpc: local(50051), limits: LimitConfig::default() }
+        Self {
+            data: "talkwire-data".into(),
+            http: local(5000),
+            mqtt: vec![local(1883), local(8884)],
+            ws: local(8885),
+            grpc: local(50051),
+            limits: LimitConfig::default(),
+        }
     }
 }
 
@@ -78,7 +85,9 @@ pub enum ConfigError {
         wanted: &'static str,
     },
     /// Listening beyond this machine with the door open.
-    #[error("E_OPEN_REFUSED: {0} can be reached from other machines, but no access control is set up; listen on 127.0.0.1, or put a proxy with a login in front and forward to it")]
+    #[error(
+        "E_OPEN_REFUSED: {0} can be reached from other machines, but no access control is set up; listen on 127.0.0.1, or put a proxy with a login in front and forward to it"
+    )]
     Open(SocketAddr),
     /// A broker elsewhere is named.
     #[error("E_CONFIG: MQTT_BROKER names {0:?}, another machine; the embedded broker runs here, so set MQTT_BROKER=localhost or leave it out")]
@@ -109,6 +118,9 @@ pub struct Flags {
     /// Write one JSON line with the bound addresses here when everything accepts.
     #[arg(long, value_name = "FILE", env = "TALKWIRE_READY_FILE")]
     pub ready_file: Option<PathBuf>,
+    /// Print JSON for programs.
+    #[arg(long)]
+    pub json: bool,
 }
 
 impl Config {
@@ -191,7 +203,10 @@ impl Config {
 fn dotenv(path: &Path) -> Vec<(String, String)> {
     let text = std::fs::read_to_string(path).unwrap_or_default();
     let lines = text.lines().map(|line| line.split(" #").next().unwrap_or(line).trim()).filter(|line| !line.starts_with('#'));
-    lines.filter_map(|line| line.split_once('=')).map(|(name, value)| (name.trim().trim_start_matches("export ").to_owned(), value.trim().trim_matches(['"', '\'']).to_owned())).collect()
+    lines
+        .filter_map(|line| line.split_once('='))
+        .map(|(name, value)| (name.trim().trim_start_matches("export ").to_owned(), value.trim().trim_matches(['"', '\'']).to_owned()))
+        .collect()
 }
 
 #[cfg(test)]
@@ -223,7 +238,11 @@ mod tests {
     fn the_chat_documents_env_file_is_honoured() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join(".env");
-        std::fs::write(&path, "# MQTT配置\nMQTT_ENABLE=true              # 启用MQTT服务\nMQTT_BROKER=localhost         # 地址\nMQTT_PORT=2883               # 端口\n").unwrap();
+        std::fs::write(
+            &path,
+            "# MQTT配置\nMQTT_ENABLE=true              # 启用MQTT服务\nMQTT_BROKER=localhost         # 地址\nMQTT_PORT=2883               # 端口\n",
+        )
+        .unwrap();
         let mut config = Config::default();
         config.apply_dotenv(&dotenv(&path)).unwrap();
         assert_eq!(config.mqtt[0].port(), 2883);

@@ -49,7 +49,13 @@ fn now(verdict: PublishVerdict) -> BoxFuture<PublishVerdict> {
 
 impl Gate for HouseGate {
     fn connect(&self, request: ConnectRequest) -> BoxFuture<ConnectVerdict> {
-        let verdict = match self.identity.login(request.username.as_deref(), request.password.as_deref(), &request.client_id, request.peer.ip(), request.origin.as_deref()) {
+        let verdict = match self.identity.login(
+            request.username.as_deref(),
+            request.password.as_deref(),
+            &request.client_id,
+            request.peer.ip(),
+            request.origin.as_deref(),
+        ) {
             Ok(principal) => {
                 if let Ok(mut older) = self.older.lock() {
                     older.insert(request.client_id.clone(), request.version);
@@ -132,7 +138,11 @@ fn verdict(read: &Result<Inbound, Malformed>, publish: &Publish) -> PublishVerdi
     match (read, publish.topic.parse()) {
         (Ok(Inbound::Device(..)), Ok(Topic::Device(_, tail))) => {
             let keep = publish.retain && matches!(tail, DeviceTail::Lwt | DeviceTail::Attr | DeviceTail::State);
-            if keep == publish.retain { PublishVerdict::Route } else { PublishVerdict::Rewrite { payload: publish.payload.clone(), topic: None, retain: false } }
+            if keep == publish.retain {
+                PublishVerdict::Route
+            } else {
+                PublishVerdict::Rewrite { payload: publish.payload.clone(), topic: None, retain: false }
+            }
         }
         (Ok(Inbound::Room(..)), _) => PublishVerdict::Rewrite { payload: publish.payload.clone(), topic: None, retain: false },
         _ => PublishVerdict::Swallow,

@@ -106,7 +106,7 @@ impl Identity {
     pub fn open(dir: &Path) -> Result<Self, IdentityError> {
         let owner_token = read_or_make(&dir.join("owner.token"))?;
         let key_path = dir.join("signing.key");
-        let key: [u8; 32] = from_hex(&read_or_make(&key_path)?).and_then(|bytes| bytes.try_into().ok()).ok_or_else(|| IdentityError::BadKey(key_path))?;
+        let key: [u8; 32] = from_hex(&read_or_make(&key_path)?).and_then(|bytes| bytes.try_into().ok()).ok_or(IdentityError::BadKey(key_path))?;
         let signing = SigningKey::from_bytes(&key);
         let public = dir.join("signing.pub");
         fs::write(&public, to_hex(&signing.verifying_key().to_bytes()) + "\n").map_err(|source| IdentityError::File { path: public, source })?;
@@ -151,7 +151,14 @@ impl Identity {
     }
 
     /// Lets an MQTT client in, or not; the text stands for its principal from then on.
-    pub fn login(&self, username: Option<&str>, password: Option<&[u8]>, client_id: &str, peer: IpAddr, origin: Option<&str>) -> Result<String, ConnectRefusal> {
+    pub fn login(
+        &self,
+        username: Option<&str>,
+        password: Option<&[u8]>,
+        client_id: &str,
+        peer: IpAddr,
+        origin: Option<&str>,
+    ) -> Result<String, ConnectRefusal> {
         if origin.is_some_and(|origin| !is_local_origin(origin)) {
             return Err(ConnectRefusal::NotAuthorized);
         }

@@ -13,22 +13,13 @@ const FILE: &str = "rumqttd.toml";
 
 /// Starts only the MQTT broker, without accounts: MQTT on 1883 and 8884, MQTT over WebSocket on 8885.
 #[derive(Debug, Parser)]
-#[command(
-    name = "broker",
-    version,
-    after_help = "Example: broker --mqtt 127.0.0.1:1883 --ws 127.0.0.1:8885"
-)]
+#[command(name = "broker", version, after_help = "Example: broker --mqtt 127.0.0.1:1883 --ws 127.0.0.1:8885")]
 pub struct Arguments {
     /// A file as for rumqttd; ./rumqttd.toml is read when it exists
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// MQTT address, in place of those configured (repeatable)
-    #[arg(
-        long,
-        value_name = "ADDR",
-        env = "TALKWIRE_MQTT",
-        value_delimiter = ','
-    )]
+    #[arg(long, value_name = "ADDR", env = "TALKWIRE_MQTT", value_delimiter = ',')]
     mqtt: Vec<SocketAddr>,
     /// MQTT over WebSocket address, in place of those configured (repeatable)
     #[arg(long, value_name = "ADDR", env = "TALKWIRE_WS", value_delimiter = ',')]
@@ -100,8 +91,7 @@ fn read_file(given: Option<&PathBuf>) -> anyhow::Result<Option<BrokerConfig>> {
         Err(error) if given.is_none() && error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
     };
-    let read =
-        RumqttdToml::parse(&text).with_context(|| format!("cannot use {}", path.display()))?;
+    let read = RumqttdToml::parse(&text).with_context(|| format!("cannot use {}", path.display()))?;
     for line in &read.not_kept {
         eprintln!("{}: not kept: {line}", path.display());
     }
@@ -110,10 +100,7 @@ fn read_file(given: Option<&PathBuf>) -> anyhow::Result<Option<BrokerConfig>> {
 
 /// Without accounts, the broker serves this machine only, unless somebody says otherwise.
 fn refuse_to_be_open(config: &BrokerConfig, allowed: bool) -> anyhow::Result<()> {
-    let outside = config
-        .listeners
-        .iter()
-        .find(|listener| !listener.addr.ip().is_loopback());
+    let outside = config.listeners.iter().find(|listener| !listener.addr.ip().is_loopback());
     match outside {
         Some(listener) if !allowed => bail!(
             "{} can be reached from other machines and this broker has no accounts: listen on 127.0.0.1:{} instead, \

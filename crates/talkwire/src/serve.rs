@@ -51,7 +51,7 @@ pub async fn start(config: &Config) -> Result<Running> {
 
     let web = TcpListener::bind(config.http).await.map_err(|error| port_taken(error, config.http, "--http"))?;
     let (posts, outbox) = mpsc::channel(POSTS);
-    let hub = Hub::start(core, Box::new(store), clock, posts);
+    let hub = Hub::start(core, Box::new(store), clock, posts, &config.data);
     let gate: Arc<dyn Gate> = Arc::new(HouseGate::new(hub.handle(), identity.clone(), clock, config.limits.max_message_bytes));
     let broker = Broker::start(config.broker(), gate).await.context("the broker did not start")?;
     let handle = broker.handle();
@@ -64,7 +64,16 @@ pub async fn start(config: &Config) -> Result<Running> {
     let mut listeners = vec![("http".to_owned(), web.local_addr()?)];
     listeners.extend(broker.addresses().iter().map(|address| (kind(address.kind).to_owned(), address.addr)));
     let (stop, stopping) = watch::channel(false);
-    let house = Arc::new(House { hub: hub.handle(), reader, identity, clock, broker: Some(handle), listeners: listeners.clone(), data: config.data.clone(), stopping: stopping.clone() });
+    let house = Arc::new(House {
+        hub: hub.handle(),
+        reader,
+        identity,
+        clock,
+        broker: Some(handle),
+        listeners: listeners.clone(),
+        data: config.data.clone(),
+        stopping: stopping.clone(),
+    });
     let mut until = stopping;
     let serving = tokio::spawn(async move {
         axum::serve(web, http::router(house))

@@ -186,7 +186,15 @@ await step('the receipt is verified and downloaded', page, async () => {
 
 await step('history is there after a reload', page, async () => {
   await page.reload()
-  await messages.filter({ hasText: COMPLAINT }).last().waitFor()
+  await messages.last().waitFor()
+  // The list holds only what is near the view: the complaint stands above the long answer.
+  await until(async () => {
+    await messages.first().scrollIntoViewIfNeeded()
+    await page.mouse.move(600, 400)
+    await page.mouse.wheel(0, -2000)
+    return (await messages.filter({ hasText: COMPLAINT }).count()) > 0
+  }, 'the complaint is in the history', 30_000)
+  await page.mouse.wheel(0, 20_000)
   await until(async () => (await card.getAttribute('data-status')) === 'committed', 'the card is still committed', 30_000)
 })
 

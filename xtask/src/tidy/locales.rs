@@ -61,9 +61,10 @@ fn flatten(value: &Value, prefix: &str, out: &mut BTreeMap<String, String>) {
     }
 }
 
-/// The names in `{…}`.
+/// The names in `{…}`; a quoted literal there is no blank.
 fn blanks(sentence: &str) -> BTreeSet<&str> {
-    sentence.split('{').skip(1).filter_map(|rest| rest.split_once('}')).map(|(name, _)| name).collect()
+    let braced = sentence.split('{').skip(1).filter_map(|rest| rest.split_once('}')).map(|(name, _)| name);
+    braced.filter(|name| name.chars().all(|c| c.is_alphanumeric() || c == '_')).collect()
 }
 
 fn line_of(file: &Text, key: &str) -> usize {

@@ -13,7 +13,7 @@ pub fn check(texts: &[Text]) -> Vec<Finding> {
             let is_foreign = match text.path.rsplit('/').next() {
                 Some("Cargo.lock") => line.strip_prefix("source = ").is_some_and(|source| source.trim_matches('"') != CRATES_IO),
                 Some("package-lock.json") => line.starts_with("\"resolved\":") && line.contains("://"),
-                Some(".npmrc") => line.contains("registry"),
+                Some(".npmrc") => line.contains("://"),
                 Some("config.toml") if text.path.starts_with(".cargo/") => line.starts_with("[source") || line.starts_with("[registr"),
                 _ => false,
             };

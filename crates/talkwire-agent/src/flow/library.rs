@@ -221,7 +221,7 @@ impl Library {
     /// # Errors
     /// None in a program that was tested.
     pub fn builtin() -> Result<Self, BadFlow> {
-        Self::load(BUILTIN.iter().copied(), &Catalogue::builtin())
+        Self::load(super::files::BUILTIN.iter().copied(), &Catalogue::builtin())
     }
 
     /// A cause by its word.
@@ -384,7 +384,7 @@ impl Check<'_> {
         {
             return Err(self.wrong(&place, &format!("for_each: {section:?} is no list of evidence")));
         }
-        let bound: &[&str] = if raw.for_each.is_some() { &["it"] } else { &[] };
+        let bound: &[&str] = if raw.for_each.is_some() { &["it", "router"] } else { &["router"] };
         for name in raw.cites.iter().chain(&raw.needs) {
             self.evidence(&place, name, raw.for_each.as_deref())?;
             let canonical = canonical_name(name, raw.for_each.as_deref());
@@ -579,26 +579,6 @@ fn dotted(source: &str) -> Vec<(String, String)> {
     }
     found
 }
-
-const BUILTIN: &[(&str, &str)] = &[
-    ("causes.toml", include_str!("../../../../catalog/causes.toml")),
-    ("flows/steps.toml", include_str!("../../../../catalog/flows/steps.toml")),
-    ("flows/line.toml", include_str!("../../../../catalog/flows/line.toml")),
-    ("flows/names.toml", include_str!("../../../../catalog/flows/names.toml")),
-    ("flows/machine.toml", include_str!("../../../../catalog/flows/machine.toml")),
-    ("flows/radio.toml", include_str!("../../../../catalog/flows/radio.toml")),
-    ("flows/clients.toml", include_str!("../../../../catalog/flows/clients.toml")),
-    ("flows/mesh.toml", include_str!("../../../../catalog/flows/mesh.toml")),
-    ("flows/no_internet.toml", include_str!("../../../../catalog/flows/no_internet.toml")),
-    ("flows/slow_speed.toml", include_str!("../../../../catalog/flows/slow_speed.toml")),
-    ("flows/unstable_disconnect.toml", include_str!("../../../../catalog/flows/unstable_disconnect.toml")),
-    ("flows/weak_signal_coverage.toml", include_str!("../../../../catalog/flows/weak_signal_coverage.toml")),
-    ("flows/realtime_latency.toml", include_str!("../../../../catalog/flows/realtime_latency.toml")),
-    ("flows/device_specific_issue.toml", include_str!("../../../../catalog/flows/device_specific_issue.toml")),
-    ("flows/roaming_issue.toml", include_str!("../../../../catalog/flows/roaming_issue.toml")),
-    ("flows/mesh_backhaul_issue.toml", include_str!("../../../../catalog/flows/mesh_backhaul_issue.toml")),
-    ("flows/dhcp_dns_issue_advanced.toml", include_str!("../../../../catalog/flows/dhcp_dns_issue_advanced.toml")),
-];
 
 #[cfg(test)]
 mod tests {

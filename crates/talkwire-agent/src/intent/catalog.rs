@@ -34,9 +34,7 @@ pub enum CatalogError {
         form: String,
     },
     /// A rule names a concept that is nowhere defined.
-    #[error(
-        "rule {rule} for {intent} names the unknown concept '{concept}': add it to the concepts or mend the name"
-    )]
+    #[error("rule {rule} for {intent} names the unknown concept '{concept}': add it to the concepts or mend the name")]
     UnknownConcept {
         /// Which rule, counted from 1.
         rule: usize,
@@ -67,10 +65,7 @@ pub struct Sources<'a> {
 
 macro_rules! embedded {
     ($name:literal) => {
-        (
-            $name,
-            include_str!(concat!("../../../../catalog/intents/", $name)),
-        )
+        ($name, include_str!(concat!("../../../../catalog/intents/", $name)))
     };
 }
 
@@ -154,26 +149,15 @@ pub(super) struct Catalog {
 }
 
 fn parse<T: for<'de> Deserialize<'de>>(file: &str, text: &str) -> Result<T, CatalogError> {
-    toml::from_str(text).map_err(|source| CatalogError::Parse {
-        file: file.to_owned(),
-        source,
-    })
+    toml::from_str(text).map_err(|source| CatalogError::Parse { file: file.to_owned(), source })
 }
 
 impl Catalog {
     pub fn read(sources: &Sources<'_>) -> Result<Self, CatalogError> {
-        let ScriptFile {
-            pairs,
-            shared,
-            taiwan,
-            mainland,
-        } = parse("script.toml", sources.script)?;
+        let ScriptFile { pairs, shared, taiwan, mainland } = parse("script.toml", sources.script)?;
         let script = Script::new(&pairs, &shared);
         let SpellingFile { replace, common } = parse("spelling.toml", sources.spelling)?;
-        let replace = replace
-            .into_iter()
-            .map(|(wrong, right)| (script.normalise(&wrong), script.normalise(&right)))
-            .collect();
+        let replace = replace.into_iter().map(|(wrong, right)| (script.normalise(&wrong), script.normalise(&right))).collect();
         let replacing = Spelling::replacing(replace);
         let normalise = |s: &str| replacing.replace(script.normalise(s));
         let mut lexicon = Lexicon::default();
@@ -185,46 +169,22 @@ impl Catalog {
         let rules = read_rules(parse("rules.toml", sources.rules)?, &lexicon)?;
         let examples = read_examples(sources)?;
         let spelling = replacing.with_words(domain.into_iter().collect(), &common);
-        Ok(Self {
-            script,
-            taiwan,
-            mainland,
-            spelling,
-            lexicon,
-            grammar,
-            rules,
-            examples,
-        })
+        Ok(Self { script, taiwan, mainland, spelling, lexicon, grammar, rules, examples })
     }
 }
 
-fn read_concepts(
-    file: ConceptFile,
-    lexicon: &mut Lexicon,
-    domain: &mut BTreeSet<String>,
-    normalise: &impl Fn(&str) -> String,
-) -> Result<(), CatalogError> {
+fn read_concepts(file: ConceptFile, lexicon: &mut Lexicon, domain: &mut BTreeSet<String>, normalise: &impl Fn(&str) -> String) -> Result<(), CatalogError> {
     for (name, forms) in &file.concepts {
         let concept = lexicon.concept(name, file.negatable);
         let normal = normalise(forms).replace('\'', "");
-        for word in normal
-            .split(|c: char| !c.is_ascii_alphabetic())
-            .filter(|w| w.len() > 1)
-        {
+        for word in normal.split(|c: char| !c.is_ascii_alphabetic()).filter(|w| w.len() > 1) {
             if !domain.contains(word) {
                 domain.insert(word.to_owned());
             }
         }
-        for form in normal
-            .split([';', '\n'])
-            .map(str::trim)
-            .filter(|f| !f.is_empty())
-        {
+        for form in normal.split([';', '\n']).map(str::trim).filter(|f| !f.is_empty()) {
             if !lexicon.form(concept, form, &|part| text::words(part, None)) {
-                return Err(CatalogError::EmptyForm {
-                    concept: name.clone(),
-                    form: form.to_owned(),
-                });
+                return Err(CatalogError::EmptyForm { concept: name.clone(), form: form.to_owned() });
             }
         }
     }
@@ -233,11 +193,7 @@ fn read_concepts(
 
 fn read_rules(file: RuleFile, lexicon: &Lexicon) -> Result<Vec<Rule>, CatalogError> {
     let resolve = |(at, source): (usize, &RuleSource)| {
-        let named = |concept| CatalogError::UnknownConcept {
-            rule: at + 1,
-            intent: source.intent,
-            concept,
-        };
+        let named = |concept| CatalogError::UnknownConcept { rule: at + 1, intent: source.intent, concept };
         Rule::new(source, lexicon).map_err(named)
     };
     file.rule.iter().enumerate().map(resolve).collect()
@@ -249,9 +205,7 @@ fn read_examples(sources: &Sources<'_>) -> Result<Vec<(Intent, String)>, Catalog
         let ExampleFile { intent, sentences } = parse(file, text)?;
         examples.extend(sentences.into_iter().map(|sentence| (intent, sentence)));
     }
-    let missing = Intent::ALL
-        .into_iter()
-        .find(|intent| !examples.iter().any(|(i, _)| i == intent));
+    let missing = Intent::ALL.into_iter().find(|intent| !examples.iter().any(|(i, _)| i == intent));
     missing.map_or(Ok(examples), |intent| Err(CatalogError::NoExamples(intent)))
 }
 
@@ -264,11 +218,7 @@ mod tests {
         let catalog = Catalog::read(&Sources::embedded()).unwrap();
         for intent in Intent::ALL {
             let wanted = if intent == Intent::Other { 150 } else { 60 };
-            let count = catalog
-                .examples
-                .iter()
-                .filter(|(i, _)| *i == intent)
-                .count();
+            let count = catalog.examples.iter().filter(|(i, _)| *i == intent).count();
             assert!(count >= wanted, "{intent} has {count} examples");
         }
     }
@@ -276,34 +226,20 @@ mod tests {
     #[test]
     fn a_rule_with_an_unknown_concept_is_refused_by_name() {
         let rules = "[[rule]]\nintent = \"slow_speed\"\nweight = 1.0\nwhen = \"sloow\"\n";
-        let error = Catalog::read(&Sources {
-            rules,
-            ..Sources::embedded()
-        })
-        .unwrap_err();
-        assert!(
-            matches!(error, CatalogError::UnknownConcept { rule: 1, intent: Intent::SlowSpeed, ref concept } if concept == "sloow")
-        );
+        let error = Catalog::read(&Sources { rules, ..Sources::embedded() }).unwrap_err();
+        assert!(matches!(error, CatalogError::UnknownConcept { rule: 1, intent: Intent::SlowSpeed, ref concept } if concept == "sloow"));
     }
 
     #[test]
     fn broken_toml_names_its_file() {
-        let error = Catalog::read(&Sources {
-            spelling: "replace = 3",
-            ..Sources::embedded()
-        })
-        .unwrap_err();
+        let error = Catalog::read(&Sources { spelling: "replace = 3", ..Sources::embedded() }).unwrap_err();
         assert!(error.to_string().contains("spelling.toml"));
     }
 
     #[test]
     fn a_form_without_words_is_refused() {
         let concepts = vec![("x.toml", "negatable = true\n[concepts]\nslow = \"..慢\"\n")];
-        let error = Catalog::read(&Sources {
-            concepts,
-            ..Sources::embedded()
-        })
-        .unwrap_err();
+        let error = Catalog::read(&Sources { concepts, ..Sources::embedded() }).unwrap_err();
         assert!(matches!(error, CatalogError::EmptyForm { .. }));
     }
 }

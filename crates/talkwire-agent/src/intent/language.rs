@@ -20,13 +20,7 @@ pub(super) fn is_bopomofo(c: char) -> bool {
 
 /// Whether Chinese carries the sentence, or a few Chinese nouns stand in an English one.
 pub(super) fn is_chinese(text: &str) -> bool {
-    let han = text
-        .chars()
-        .filter(|&c| is_han(c) || is_bopomofo(c))
-        .count();
-    let words = text
-        .split(|c: char| !c.is_ascii_alphabetic() && c != '\'')
-        .filter(|w| w.len() > 1)
-        .count();
+    let han = text.chars().filter(|&c| is_han(c) || is_bopomofo(c)).count();
+    let words = text.split(|c: char| !c.is_ascii_alphabetic() && c != '\'').filter(|w| w.len() > 1).count();
     han > 0 && han * 2 >= words
 }

@@ -30,22 +30,12 @@ pub(super) struct Hit {
 impl Hit {
     /// A concept that the whole sentence stands for.
     pub fn of_sentence(concept: ConceptId, words: usize) -> Self {
-        Self {
-            concept,
-            start: 0,
-            end: words,
-            clause: 0,
-            negated: false,
-            literals: [0; MASK_WORDS],
-        }
+        Self { concept, start: 0, end: words, clause: 0, negated: false, literals: [0; MASK_WORDS] }
     }
 
     /// The same words, standing for another concept.
     pub fn meaning(&self, concept: ConceptId) -> Self {
-        Self {
-            concept,
-            ..self.clone()
-        }
+        Self { concept, ..self.clone() }
     }
 }
 
@@ -83,9 +73,7 @@ pub(super) struct Lexicon {
 impl Lexicon {
     /// Adds a concept and returns its place.
     pub fn concept(&mut self, name: &str, negatable: bool) -> ConceptId {
-        let (name, hides) = name
-            .strip_prefix('~')
-            .map_or((name, true), |name| (name, false));
+        let (name, hides) = name.strip_prefix('~').map_or((name, true), |name| (name, false));
         if let Some(at) = self.id(name) {
             return at;
         }
@@ -96,23 +84,13 @@ impl Lexicon {
     }
 
     pub fn id(&self, name: &str) -> Option<ConceptId> {
-        self.names
-            .iter()
-            .position(|n| n == name)
-            .map(|at| at as ConceptId)
+        self.names.iter().position(|n| n == name).map(|at| at as ConceptId)
     }
 
     /// The concepts of that name, or of the group `name.*`.
     pub fn group(&self, name: &str) -> Vec<ConceptId> {
-        let member = |n: &String| {
-            n == name
-                || n.strip_prefix(name)
-                    .is_some_and(|rest| rest.starts_with('.'))
-        };
-        (0..self.names.len())
-            .filter(|&at| member(&self.names[at]))
-            .map(|at| at as ConceptId)
-            .collect()
+        let member = |n: &String| n == name || n.strip_prefix(name).is_some_and(|rest| rest.starts_with('.'));
+        (0..self.names.len()).filter(|&at| member(&self.names[at])).map(|at| at as ConceptId).collect()
     }
 
     pub fn name(&self, concept: ConceptId) -> &str {
@@ -128,33 +106,18 @@ impl Lexicon {
     }
 
     /// Adds one form; `read` cuts normalised text into words the way sentences are cut. False when it begins with no word.
-    pub fn form(
-        &mut self,
-        concept: ConceptId,
-        form: &str,
-        read: &impl Fn(&str) -> Vec<Word>,
-    ) -> bool {
+    pub fn form(&mut self, concept: ConceptId, form: &str, read: &impl Fn(&str) -> Vec<Word>) -> bool {
         let (from_start, to_end) = (form.starts_with('^'), form.ends_with('$'));
         let mut elements = self.elements(form, read);
         if !matches!(elements.first(), Some(Element::Choice(_))) {
-            return self.pattern(Pattern {
-                concept,
-                elements: elements.into(),
-                from_start,
-                to_end,
-            });
+            return self.pattern(Pattern { concept, elements: elements.into(), from_start, to_end });
         }
         let Element::Choice(heads) = elements.remove(0) else {
             return false;
         };
         heads.iter().all(|head| {
             let elements: Box<[Element]> = head.iter().chain(&elements).cloned().collect();
-            self.pattern(Pattern {
-                concept,
-                elements,
-                from_start,
-                to_end,
-            })
+            self.pattern(Pattern { concept, elements, from_start, to_end })
         })
     }
 
@@ -164,12 +127,7 @@ impl Lexicon {
         };
         let (choices, after) = rest.split_once(')').unwrap_or((rest, ""));
         let mut elements = self.sequence(before, read);
-        elements.push(Element::Choice(
-            choices
-                .split('|')
-                .map(|c| self.sequence(c, read).into())
-                .collect(),
-        ));
+        elements.push(Element::Choice(choices.split('|').map(|c| self.sequence(c, read).into()).collect()));
         elements.extend(self.elements(after, read));
         elements
     }
@@ -179,17 +137,9 @@ impl Lexicon {
         if phrase.trim().is_empty() {
             return elements;
         }
-        for part in phrase
-            .replace("...", "\u{1}")
-            .replace("..", "\u{2}")
-            .split_inclusive(['\u{1}', '\u{2}'])
-        {
+        for part in phrase.replace("...", "\u{1}").replace("..", "\u{2}").split_inclusive(['\u{1}', '\u{2}']) {
             for word in read(part) {
-                elements.push(if word.text == "#" {
-                    Element::Number
-                } else {
-                    Element::Word(self.intern(word.text))
-                });
+                elements.push(if word.text == "#" { Element::Number } else { Element::Word(self.intern(word.text)) });
             }
             match part.chars().last() {
                 Some('\u{1}') => elements.push(Element::WideGap),
@@ -218,17 +168,11 @@ impl Lexicon {
 
     /// Every concept in the words, the first mention first. Forms that lie inside a longer form are dropped.
     pub fn find(&self, words: &[Word]) -> Vec<Hit> {
-        let ids: Vec<u32> = words
-            .iter()
-            .map(|w| self.ids.get(&w.text).copied().unwrap_or(UNKNOWN))
-            .collect();
+        let ids: Vec<u32> = words.iter().map(|w| self.ids.get(&w.text).copied().unwrap_or(UNKNOWN)).collect();
         let mut hits: Vec<Hit> = Vec::new();
         for start in 0..words.len() {
             let literal = self.by_first.get(&ids[start]).into_iter().flatten();
-            let numeric = self
-                .numeric
-                .iter()
-                .filter(|_| words[start].number.is_some());
+            let numeric = self.numeric.iter().filter(|_| words[start].number.is_some());
             for &at in literal.chain(numeric) {
                 let pattern = &self.patterns[at as usize];
                 if pattern.from_start && start > 0 {
@@ -239,14 +183,7 @@ impl Lexicon {
                     && (!pattern.to_end || end == words.len())
                 {
                     let (concept, clause) = (pattern.concept, words[end - 1].clause);
-                    hits.push(Hit {
-                        concept,
-                        start,
-                        end,
-                        clause,
-                        negated: false,
-                        literals,
-                    });
+                    hits.push(Hit { concept, start, end, clause, negated: false, literals });
                 }
             }
         }
@@ -254,21 +191,14 @@ impl Lexicon {
     }
 
     fn longest(&self, hits: Vec<Hit>) -> Vec<Hit> {
-        let within = |a: &Hit, b: &Hit| {
-            a.literals.iter().zip(&b.literals).all(|(x, y)| x & !y == 0) && a.literals != b.literals
-        };
+        let within = |a: &Hit, b: &Hit| a.literals.iter().zip(&b.literals).all(|(x, y)| x & !y == 0) && a.literals != b.literals;
         let hidden = |hit: &Hit| {
-            let hides = |by: &Hit| {
-                within(hit, by) && (self.hides[by.concept as usize] || by.concept == hit.concept)
-            };
+            let hides = |by: &Hit| within(hit, by) && (self.hides[by.concept as usize] || by.concept == hit.concept);
             hits.iter().any(hides)
         };
         let mut kept: Vec<Hit> = Vec::with_capacity(hits.len());
         for hit in hits.iter().filter(|hit| !hidden(hit)) {
-            if !kept
-                .iter()
-                .any(|k| k.concept == hit.concept && k.literals == hit.literals)
-            {
+            if !kept.iter().any(|k| k.concept == hit.concept && k.literals == hit.literals) {
                 kept.push(hit.clone());
             }
         }
@@ -277,13 +207,7 @@ impl Lexicon {
 }
 
 /// Where the pattern ends when it matches at `start`; marks the words it names.
-fn matches(
-    elements: &[Element],
-    words: &[Word],
-    ids: &[u32],
-    start: usize,
-    literals: &mut [u64; MASK_WORDS],
-) -> Option<usize> {
+fn matches(elements: &[Element], words: &[Word], ids: &[u32], start: usize, literals: &mut [u64; MASK_WORDS]) -> Option<usize> {
     let Some((first, rest)) = elements.split_first() else {
         return Some(start);
     };
@@ -333,19 +257,12 @@ mod tests {
             let id = lexicon.concept(concept, true);
             assert!(lexicon.form(id, form, &read));
         }
-        lexicon
-            .find(&read(sentence))
-            .iter()
-            .map(|h| lexicon.name(h.concept).to_owned())
-            .collect()
+        lexicon.find(&read(sentence)).iter().map(|h| lexicon.name(h.concept).to_owned()).collect()
     }
 
     #[test]
     fn a_form_inside_a_longer_form_does_not_count() {
-        assert_eq!(
-            names(&[("not", "不"), ("unstable", "不稳")], "网不稳"),
-            ["unstable"]
-        );
+        assert_eq!(names(&[("not", "不"), ("unstable", "不稳")], "网不稳"), ["unstable"]);
     }
 
     #[test]
@@ -358,14 +275,8 @@ mod tests {
 
     #[test]
     fn alternatives_and_numbers_expand() {
-        assert_eq!(
-            names(&[("low", "only (get|see) #")], "only gets 94"),
-            ["low"]
-        );
+        assert_eq!(names(&[("low", "only (get|see) #")], "only gets 94"), ["low"]);
         assert_eq!(names(&[("x", "(a|b) c (d|) e")], "b c e"), ["x"]);
-        assert_eq!(
-            names(&[("x", "(a|b) c (d|) e")], "c d e"),
-            Vec::<String>::new()
-        );
+        assert_eq!(names(&[("x", "(a|b) c (d|) e")], "c d e"), Vec::<String>::new());
     }
 }

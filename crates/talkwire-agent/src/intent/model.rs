@@ -25,9 +25,7 @@ pub(super) struct Model {
 impl Model {
     /// Trains on sentences with their intents. The order of visits is fixed, so the weights are the same every time.
     pub fn train(examples: &[(Features, Intent)]) -> Self {
-        let mut model = Self {
-            weights: vec![[0.0; CLASSES]; BUCKETS],
-        };
+        let mut model = Self { weights: vec![[0.0; CLASSES]; BUCKETS] };
         let mut share = [0usize; CLASSES];
         for (_, intent) in examples {
             share[intent.index()] += 1;
@@ -89,44 +87,26 @@ fn coprime(count: usize) -> usize {
         }
         a
     };
-    (count / 3 + 1..)
-        .find(|&s| gcd(s, count.max(1)) == 1)
-        .unwrap_or(1)
+    (count / 3 + 1..).find(|&s| gcd(s, count.max(1)) == 1).unwrap_or(1)
 }
 
 /// Words, pairs and triples of words, concepts and pairs of concepts.
 pub(super) fn features(words: &[Word], hits: &[Hit], lexicon: &Lexicon) -> Features {
     let token = |w: &Word| {
-        if w.number.is_some() {
-            hash(1, b"#")
-        } else {
-            hash(1, w.text.as_bytes())
-        }
+        if w.number.is_some() { hash(1, b"#") } else { hash(1, w.text.as_bytes()) }
     };
     let tokens: Vec<u64> = words.iter().map(token).collect();
     let mut found: Vec<u64> = tokens.clone();
     found.extend(tokens.windows(2).map(|w| mix(&[2, w[0], w[1]])));
     found.extend(tokens.windows(3).map(|w| mix(&[3, w[0], w[1], w[2]])));
-    let mut concepts: Vec<u64> = hits
-        .iter()
-        .map(|h| {
-            mix(&[
-                4,
-                hash(4, lexicon.name(h.concept).as_bytes()),
-                u64::from(h.negated),
-            ])
-        })
-        .collect();
+    let mut concepts: Vec<u64> = hits.iter().map(|h| mix(&[4, hash(4, lexicon.name(h.concept).as_bytes()), u64::from(h.negated)])).collect();
     concepts.sort_unstable();
     concepts.dedup();
     for (at, &a) in concepts.iter().enumerate().take(16) {
         found.extend(concepts[at + 1..].iter().take(16).map(|&b| mix(&[5, a, b])));
     }
     found.extend(concepts);
-    let mut places: Features = found
-        .into_iter()
-        .map(|f| (f % BUCKETS as u64) as u32)
-        .collect();
+    let mut places: Features = found.into_iter().map(|f| (f % BUCKETS as u64) as u32).collect();
     places.sort_unstable();
     places.dedup();
     places
@@ -134,14 +114,10 @@ pub(super) fn features(words: &[Word], hits: &[Hit], lexicon: &Lexicon) -> Featu
 
 /// FNV-1a, which is the same on every machine and in every version.
 fn hash(seed: u64, bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325 ^ seed, |h, &b| {
-        (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3)
-    })
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325 ^ seed, |h, &b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3))
 }
 
 fn mix(parts: &[u64]) -> u64 {
-    let h = parts.iter().fold(0x9e37_79b9_7f4a_7c15, |h: u64, &p| {
-        (h ^ p).wrapping_mul(0xff51_afd7_ed55_8ccd).rotate_left(29)
-    });
+    let h = parts.iter().fold(0x9e37_79b9_7f4a_7c15, |h: u64, &p| (h ^ p).wrapping_mul(0xff51_afd7_ed55_8ccd).rotate_left(29));
     h ^ (h >> 32)
 }

@@ -62,21 +62,10 @@ impl Recogniser {
         let mut catalog = Catalog::read(sources)?;
         let examples = std::mem::take(&mut catalog.examples);
         let also = catalog.lexicon.group("also");
-        let mut recogniser = Self {
-            catalog,
-            model: Model::train(&[]),
-            also,
-        };
+        let mut recogniser = Self { catalog, model: Model::train(&[]), also };
         let learn = |(intent, sentence): &(Intent, String)| {
             let words = recogniser.words(sentence);
-            (
-                model::features(
-                    &words,
-                    &recogniser.hits(&words),
-                    &recogniser.catalog.lexicon,
-                ),
-                *intent,
-            )
+            (model::features(&words, &recogniser.hits(&words), &recogniser.catalog.lexicon), *intent)
         };
         let examples: Vec<_> = examples.iter().map(learn).collect();
         recogniser.model = Model::train(&examples);
@@ -87,10 +76,7 @@ impl Recogniser {
     pub fn embedded() -> &'static Self {
         static EMBEDDED: OnceLock<Recogniser> = OnceLock::new();
         // the embedded catalogue is a constant, and a test reads it
-        EMBEDDED.get_or_init(|| {
-            Self::new(&Sources::embedded())
-                .expect("the embedded intent catalogue is checked by a test")
-        })
+        EMBEDDED.get_or_init(|| Self::new(&Sources::embedded()).expect("the embedded intent catalogue is checked by a test"))
     }
 
     /// Understands one sentence.
@@ -98,18 +84,8 @@ impl Recogniser {
         let words = self.words(text);
         let whole = self.read(&words);
         let (intent, confidence, second) = self.decide(&words, &whole);
-        let rivals = whole
-            .ranked()
-            .into_iter()
-            .filter(|&(rival, p)| rival != intent && p > RIVAL_MIN)
-            .take(2)
-            .collect();
-        let other_kind = (intent == Intent::Other).then(|| {
-            whole
-                .opinion
-                .other_kind
-                .unwrap_or(super::OtherKind::OffTopic)
-        });
+        let rivals = whole.ranked().into_iter().filter(|&(rival, p)| rival != intent && p > RIVAL_MIN).take(2).collect();
+        let other_kind = (intent == Intent::Other).then(|| whole.opinion.other_kind.unwrap_or(super::OtherKind::OffTopic));
         Understanding {
             intent,
             language: self.detect_language(text),
@@ -128,60 +104,33 @@ impl Recogniser {
         }
         let (mut traditional, mut simplified) = self.catalog.script.evidence(text);
         if traditional == simplified {
-            traditional = self
-                .catalog
-                .taiwan
-                .iter()
-                .filter(|w| text.contains(w.as_str()))
-                .count();
-            simplified = self
-                .catalog
-                .mainland
-                .iter()
-                .filter(|w| text.contains(w.as_str()))
-                .count();
+            traditional = self.catalog.taiwan.iter().filter(|w| text.contains(w.as_str())).count();
+            simplified = self.catalog.mainland.iter().filter(|w| text.contains(w.as_str())).count();
         }
-        if simplified > traditional {
-            Language::ZhCn
-        } else {
-            Language::ZhTw
-        }
+        if simplified > traditional { Language::ZhCn } else { Language::ZhTw }
     }
 
     /// The concepts found in a text, a denied one with `!`: what the rules see.
     pub fn explain(&self, text: &str) -> Vec<String> {
-        let name = |hit: &Hit| {
-            format!(
-                "{}{}",
-                if hit.negated { "!" } else { "" },
-                self.catalog.lexicon.name(hit.concept)
-            )
-        };
+        let name = |hit: &Hit| format!("{}{}", if hit.negated { "!" } else { "" }, self.catalog.lexicon.name(hit.concept));
         self.hits(&self.words(text)).iter().map(name).collect()
     }
 
     fn words(&self, text: &str) -> Vec<Word> {
         let spelling = &self.catalog.spelling;
-        text::words(
-            &spelling.replace(self.catalog.script.normalise(text)),
-            Some(spelling),
-        )
+        text::words(&spelling.replace(self.catalog.script.normalise(text)), Some(spelling))
     }
 
     fn hits(&self, words: &[Word]) -> Vec<Hit> {
         let mut hits = self.catalog.lexicon.find(words);
-        self.catalog
-            .grammar
-            .settle(&self.catalog.lexicon, words, &mut hits);
+        self.catalog.grammar.settle(&self.catalog.lexicon, words, &mut hits);
         hits
     }
 
     fn read(&self, words: &[Word]) -> Reading {
         let hits = self.hits(words);
         let opinion = rules::weigh(&self.catalog.rules, self.catalog.lexicon.len(), &hits);
-        let learned = self
-            .model
-            .scores(&model::features(words, &hits, &self.catalog.lexicon));
+        let learned = self.model.scores(&model::features(words, &hits, &self.catalog.lexicon));
         let mut shares = [0.0; CLASSES];
         for (class, share) in shares.iter_mut().enumerate() {
             *share = (opinion.scores[class] + MODEL_SHARE * learned[class]) / TEMPERATURE;
@@ -189,11 +138,7 @@ impl Recogniser {
         let highest = shares.iter().copied().fold(f64::MIN, f64::max);
         shares = shares.map(|s| (s - highest).exp());
         let sum: f64 = shares.iter().sum();
-        Reading {
-            hits,
-            opinion,
-            shares: shares.map(|s| s / sum),
-        }
+        Reading { hits, opinion, shares: shares.map(|s| s / sum) }
     }
 
     /// The intent, its probability, and the other complaint. Of two complaints the first mentioned is the main one when a
@@ -205,30 +150,19 @@ impl Recogniser {
             return (best, sure, None);
         }
         for split in whole.hits.iter().filter(|h| self.also.contains(&h.concept)) {
-            let (left, right) = (
-                self.read(&words[..split.start]),
-                self.read(&words[split.end..]),
-            );
+            let (left, right) = (self.read(&words[..split.start]), self.read(&words[split.end..]));
             let (first, then) = (left.best(), right.best());
-            if first == then
-                || !left.complains(first)
-                || !right.complains(then)
-                || ![first, then].contains(&best)
-            {
+            if first == then || !left.complains(first) || !right.complains(then) || ![first, then].contains(&best) {
                 continue;
             }
-            let plain = split.end - split.start > 1
-                || words[split.start - 1].clause != words[split.start].clause;
+            let plain = split.end - split.start > 1 || words[split.start - 1].clause != words[split.start].clause;
             if plain || whole.shares[first.index()] >= MAIN_MIN {
                 let sure = sure.min(left.shares[first.index()].max(whole.shares[first.index()]));
                 return (first, sure, Some(then));
             }
             return (best, sure, Some(if best == first { then } else { first }));
         }
-        let rival = ranked
-            .iter()
-            .skip(1)
-            .find(|(rival, p)| *p > RIVAL_MIN && whole.complains(*rival));
+        let rival = ranked.iter().skip(1).find(|(rival, p)| *p > RIVAL_MIN && whole.complains(*rival));
         (best, sure, rival.map(|(rival, _)| *rival))
     }
 }

@@ -79,13 +79,7 @@ fn conditions(text: &str, lexicon: &Lexicon) -> Result<Vec<Condition>, String> {
 
 impl Condition {
     fn met(&self, present: &Present) -> bool {
-        self.any.iter().any(|&(id, denied)| {
-            if denied {
-                present.denied[id as usize]
-            } else {
-                present.affirmed[id as usize]
-            }
-        })
+        self.any.iter().any(|&(id, denied)| if denied { present.denied[id as usize] } else { present.affirmed[id as usize] })
     }
 }
 
@@ -97,16 +91,9 @@ struct Present {
 
 impl Present {
     fn new(size: usize, hits: &[Hit]) -> Self {
-        let mut present = Self {
-            affirmed: vec![false; size],
-            denied: vec![false; size],
-        };
+        let mut present = Self { affirmed: vec![false; size], denied: vec![false; size] };
         for hit in hits {
-            let side = if hit.negated {
-                &mut present.denied
-            } else {
-                &mut present.affirmed
-            };
+            let side = if hit.negated { &mut present.denied } else { &mut present.affirmed };
             side[hit.concept as usize] = true;
         }
         present

@@ -52,9 +52,7 @@ impl Grammar {
             cause: lexicon.concept("cause", false),
             device_cause: lexicon.concept("device_cause", false),
             short: lexicon.concept("short", false),
-            topics: ["speed", "delay", "weak"]
-                .map(|name| lexicon.concept(name, true))
-                .into(),
+            topics: ["speed", "delay", "weak"].map(|name| lexicon.concept(name, true)).into(),
             all_devices: lexicon.concept("all_devices", false),
             device: lexicon.group("device"),
             fixed: lexicon.group("device.fixed"),
@@ -76,29 +74,13 @@ impl Grammar {
 
     /// A negation denies the first symptom after it in the clause, unless "but" or "it is" stands between.
     fn negate(&self, lexicon: &Lexicon, hits: &mut [Hit]) {
-        let cues: Vec<Hit> = hits
-            .iter()
-            .filter(|h| h.concept == self.negation)
-            .cloned()
-            .collect();
-        let stops: Vec<usize> = hits
-            .iter()
-            .filter(|h| h.concept == self.blocks)
-            .map(|h| h.start)
-            .collect();
+        let cues: Vec<Hit> = hits.iter().filter(|h| h.concept == self.negation).cloned().collect();
+        let stops: Vec<usize> = hits.iter().filter(|h| h.concept == self.blocks).map(|h| h.start).collect();
         for cue in cues {
-            let reached =
-                |h: &Hit| h.clause == cue.clause && h.start >= cue.end && h.start < cue.end + REACH;
+            let reached = |h: &Hit| h.clause == cue.clause && h.start >= cue.end && h.start < cue.end + REACH;
             let open = |h: &Hit| !stops.iter().any(|&stop| stop >= cue.end && stop <= h.start);
-            let denied = hits
-                .iter()
-                .filter(|h| lexicon.negatable(h.concept) && reached(h) && open(h))
-                .map(|h| h.start)
-                .min();
-            for hit in hits
-                .iter_mut()
-                .filter(|h| Some(h.start) == denied && lexicon.negatable(h.concept))
-            {
+            let denied = hits.iter().filter(|h| lexicon.negatable(h.concept) && reached(h) && open(h)).map(|h| h.start).min();
+            for hit in hits.iter_mut().filter(|h| Some(h.start) == denied && lexicon.negatable(h.concept)) {
                 hit.negated = true;
             }
         }
@@ -106,35 +88,20 @@ impl Grammar {
 
     /// "The speed is fine" denies the speed; "the tablet is fine" and "fine in the hall" say what works.
     fn affirm(&self, lexicon: &Lexicon, hits: &mut Vec<Hit>) {
-        let fines: Vec<Hit> = hits
-            .iter()
-            .filter(|h| h.concept == self.fine)
-            .cloned()
-            .collect();
+        let fines: Vec<Hit> = hits.iter().filter(|h| h.concept == self.fine).cloned().collect();
         for fine in fines {
             let same = |h: &&mut Hit| h.clause == fine.clause;
-            let about_others = hits
-                .iter()
-                .any(|h| h.clause == fine.clause && h.concept == self.others);
+            let about_others = hits.iter().any(|h| h.clause == fine.clause && h.concept == self.others);
             let mut told = false;
-            for hit in hits
-                .iter_mut()
-                .filter(same)
-                .filter(|h| h.start < fine.end && self.topics.contains(&h.concept))
-            {
+            for hit in hits.iter_mut().filter(same).filter(|h| h.start < fine.end && self.topics.contains(&h.concept)) {
                 hit.negated |= !about_others;
                 told |= hit.negated;
             }
             if told {
                 continue;
             }
-            let troubled = hits
-                .iter()
-                .any(|h| h.clause == fine.clause && lexicon.negatable(h.concept) && !h.negated);
-            let mentions = |group: &[ConceptId]| {
-                hits.iter()
-                    .any(|h| h.clause == fine.clause && group.contains(&h.concept))
-            };
+            let troubled = hits.iter().any(|h| h.clause == fine.clause && lexicon.negatable(h.concept) && !h.negated);
+            let mentions = |group: &[ConceptId]| hits.iter().any(|h| h.clause == fine.clause && group.contains(&h.concept));
             let (device, place) = (mentions(&self.device), mentions(&self.place));
             if device && !troubled {
                 hits.push(fine.meaning(self.device_fine));
@@ -147,17 +114,11 @@ impl Grammar {
 
     /// "The television in the bedroom" is a device; the bedroom is not where the trouble is.
     fn furnish(&self, words: &[Word], hits: &mut [Hit]) {
-        let fixed: Vec<(usize, usize)> = hits
-            .iter()
-            .filter(|h| self.fixed.contains(&h.concept))
-            .map(|h| (h.start, h.end))
-            .collect();
+        let fixed: Vec<(usize, usize)> = hits.iter().filter(|h| self.fixed.contains(&h.concept)).map(|h| (h.start, h.end)).collect();
         for hit in hits.iter_mut().filter(|h| self.place.contains(&h.concept)) {
             let beside = |&(start, end): &(usize, usize)| {
                 let before = start >= hit.end && start - hit.end <= 1;
-                let after = hit.start >= end
-                    && hit.start - end <= STANDS
-                    && words[end..hit.start].iter().all(|w| w.text.is_ascii());
+                let after = hit.start >= end && hit.start - end <= STANDS && words[end..hit.start].iter().all(|w| w.text.is_ascii());
                 (before || after) && words[start].clause == words[hit.start].clause
             };
             if fixed.iter().any(beside) {
@@ -168,15 +129,9 @@ impl Grammar {
 
     /// "Whenever the television is on" names what causes the trouble, not what suffers from it.
     fn blame(&self, hits: &mut [Hit]) {
-        let causes: Vec<(u16, usize)> = hits
-            .iter()
-            .filter(|h| h.concept == self.cause)
-            .map(|h| (h.clause, h.end))
-            .collect();
+        let causes: Vec<(u16, usize)> = hits.iter().filter(|h| h.concept == self.cause).map(|h| (h.clause, h.end)).collect();
         for hit in hits.iter_mut().filter(|h| self.fixed.contains(&h.concept)) {
-            let after = |&(clause, end): &(u16, usize)| {
-                clause == hit.clause && hit.start >= end && hit.start - end <= CAUSED
-            };
+            let after = |&(clause, end): &(u16, usize)| clause == hit.clause && hit.start >= end && hit.start - end <= CAUSED;
             if causes.iter().any(after) {
                 hit.concept = self.device_cause;
             }
@@ -185,15 +140,8 @@ impl Grammar {
 
     /// A list of devices is everybody.
     fn gather(&self, hits: &mut Vec<Hit>) {
-        let well: Vec<u16> = hits
-            .iter()
-            .filter(|h| h.concept == self.device_fine)
-            .map(|h| h.clause)
-            .collect();
-        let troubled = hits
-            .iter()
-            .filter(|h| !well.contains(&h.clause))
-            .map(|h| h.concept);
+        let well: Vec<u16> = hits.iter().filter(|h| h.concept == self.device_fine).map(|h| h.clause).collect();
+        let troubled = hits.iter().filter(|h| !well.contains(&h.clause)).map(|h| h.concept);
         let mut kinds: Vec<ConceptId> = troubled.filter(|c| self.device.contains(c)).collect();
         kinds.sort_unstable();
         kinds.dedup();

@@ -48,26 +48,11 @@ pub struct Slots {
 
 pub(super) fn fill(lexicon: &Lexicon, words: &[Word], hits: &[Hit]) -> Slots {
     let named = |group: &str| {
-        let member = |h: &&Hit| {
-            lexicon
-                .name(h.concept)
-                .strip_prefix(group)
-                .is_some_and(|rest| rest.starts_with('.'))
-        };
-        let first = hits
-            .iter()
-            .filter(member)
-            .min_by_key(|h| (h.start, usize::MAX - h.end))?;
-        lexicon
-            .name(first.concept)
-            .rsplit('.')
-            .next()
-            .map(str::to_owned)
+        let member = |h: &&Hit| lexicon.name(h.concept).strip_prefix(group).is_some_and(|rest| rest.starts_with('.'));
+        let first = hits.iter().filter(member).min_by_key(|h| (h.start, usize::MAX - h.end))?;
+        lexicon.name(first.concept).rsplit('.').next().map(str::to_owned)
     };
-    let has = |names: &[&str]| {
-        hits.iter()
-            .any(|h| names.contains(&lexicon.name(h.concept)))
-    };
+    let has = |names: &[&str]| hits.iter().any(|h| names.contains(&lexicon.name(h.concept)));
     let who = if has(&["only_device", "others_fine"]) {
         Some(Who::OneDevice)
     } else if has(&["all_devices"]) {
@@ -104,9 +89,6 @@ fn rate(words: &[Word], at: usize) -> Option<f64> {
     };
     match words[at].text.as_str() {
         "gigabit" | "gig" => Some(1000.0),
-        _ => words[at]
-            .number
-            .map(|n| n * scale)
-            .filter(|mbps| (10.0..=100_000.0).contains(mbps)),
+        _ => words[at].number.map(|n| n * scale).filter(|mbps| (10.0..=100_000.0).contains(mbps)),
     }
 }

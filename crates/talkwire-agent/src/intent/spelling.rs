@@ -20,30 +20,17 @@ pub(super) struct Spelling {
 impl Spelling {
     /// Replacements alone, as needed to read the lexicon's forms.
     pub fn replacing(replacements: Vec<(String, String)>) -> Self {
-        Self {
-            replacements,
-            ..Self::default()
-        }
+        Self { replacements, ..Self::default() }
     }
 
     /// Adds the words of the domain and the common words.
     pub fn with_words(self, mut domain: Vec<String>, common: &str) -> Self {
         domain.sort();
         domain.dedup();
-        let known = domain
-            .iter()
-            .map(String::as_str)
-            .chain(common.split_whitespace())
-            .map(stem)
-            .collect();
+        let known = domain.iter().map(String::as_str).chain(common.split_whitespace()).map(stem).collect();
         domain.retain(|w| w.len() >= 4 && w.bytes().all(|b| b.is_ascii_lowercase()));
         let letters = domain.iter().map(|w| letters(w)).collect();
-        Self {
-            replacements: self.replacements,
-            domain,
-            letters,
-            known,
-        }
+        Self { replacements: self.replacements, domain, letters, known }
     }
 
     /// Replaces misheard and regional spellings that span characters.
@@ -59,10 +46,7 @@ impl Spelling {
     /// Joins words that were torn apart and restores near misses.
     pub fn mend(&self, words: &mut Vec<Word>) {
         self.join(words);
-        for word in words
-            .iter_mut()
-            .filter(|w| w.number.is_none() && w.text.is_ascii())
-        {
+        for word in words.iter_mut().filter(|w| w.number.is_none() && w.text.is_ascii()) {
             if let Some(right) = self.correction(&word.text) {
                 word.text = right;
             }
@@ -104,27 +88,17 @@ impl Spelling {
         }
         let allowed = if word.len() >= 8 { 2 } else { 1 };
         let own = letters(word);
-        let alike =
-            |(_, other): &(&String, &u32)| (own ^ **other).count_ones() as usize <= 2 * allowed;
-        let near = self
-            .domain
-            .iter()
-            .zip(&self.letters)
-            .filter(alike)
-            .map(|(d, _)| d);
+        let alike = |(_, other): &(&String, &u32)| (own ^ **other).count_ones() as usize <= 2 * allowed;
+        let near = self.domain.iter().zip(&self.letters).filter(alike).map(|(d, _)| d);
         let near = near.filter(|d| d.len().abs_diff(word.len()) <= allowed);
         let near = near.filter(|d| word.len() >= 6 || d.as_bytes()[0] == word.as_bytes()[0]);
         let measured = near.map(|d| (distance(word.as_bytes(), d.as_bytes()), d));
-        measured
-            .filter(|(far, _)| *far <= allowed)
-            .min()
-            .map(|(_, d)| d.clone())
+        measured.filter(|(far, _)| *far <= allowed).min().map(|(_, d)| d.clone())
     }
 }
 
 fn letters(word: &str) -> u32 {
-    word.bytes()
-        .fold(0, |bits, b| bits | 1 << (b.wrapping_sub(b'a') & 31))
+    word.bytes().fold(0, |bits, b| bits | 1 << (b.wrapping_sub(b'a') & 31))
 }
 
 /// The word with each run of one letter cut to `run` letters.
@@ -167,18 +141,12 @@ mod tests {
     fn mended(sentence: &str) -> Vec<String> {
         let domain = ["slow", "wifi", "internet", "buffering", "disconnect"].map(str::to_owned);
         let spelling = Spelling::default().with_words(domain.into(), "slot is the");
-        text::words(sentence, Some(&spelling))
-            .into_iter()
-            .map(|w| w.text)
-            .collect()
+        text::words(sentence, Some(&spelling)).into_iter().map(|w| w.text).collect()
     }
 
     #[test]
     fn near_misses_torn_words_and_drawn_out_letters_are_mended() {
-        assert_eq!(
-            mended("wi-fi inter net buffring slooooow disconect"),
-            ["wifi", "internet", "buffer", "slow", "disconnect"]
-        );
+        assert_eq!(mended("wi-fi inter net buffring slooooow disconect"), ["wifi", "internet", "buffer", "slow", "disconnect"]);
     }
 
     #[test]

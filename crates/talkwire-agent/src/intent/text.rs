@@ -34,15 +34,8 @@ impl Script {
                 simplified.insert(from, to);
             }
         }
-        let simplified_only = simplified
-            .values()
-            .copied()
-            .filter(|&c| !shared.contains(c))
-            .collect();
-        Self {
-            simplified,
-            simplified_only,
-        }
+        let simplified_only = simplified.values().copied().filter(|&c| !shared.contains(c)).collect();
+        Self { simplified, simplified_only }
     }
 
     fn fold(&self, c: char) -> char {
@@ -51,14 +44,8 @@ impl Script {
 
     /// Characters only written in traditional script, and only in simplified script.
     pub fn evidence(&self, text: &str) -> (usize, usize) {
-        let traditional = text
-            .chars()
-            .filter(|c| self.simplified.contains_key(c) || language::is_bopomofo(*c))
-            .count();
-        let simplified = text
-            .chars()
-            .filter(|c| self.simplified_only.contains(c))
-            .count();
+        let traditional = text.chars().filter(|c| self.simplified.contains_key(c) || language::is_bopomofo(*c)).count();
+        let simplified = text.chars().filter(|c| self.simplified_only.contains(c)).count();
         (traditional, simplified)
     }
 
@@ -108,20 +95,12 @@ fn split(text: &str) -> Vec<Word> {
             continue;
         }
         if let Some((value, end)) = chinese_number(&chars, at) {
-            words.push(Word {
-                text: chars[at..end].iter().collect(),
-                clause,
-                number: Some(value),
-            });
+            words.push(Word { text: chars[at..end].iter().collect(), clause, number: Some(value) });
             at = end;
             continue;
         }
         if language::is_han(c) || c.is_alphabetic() {
-            words.push(Word {
-                text: c.to_string(),
-                clause,
-                number: None,
-            });
+            words.push(Word { text: c.to_string(), clause, number: None });
         } else if ends_clause(c, chars.get(at + 1)) {
             clause = clause.saturating_add(1);
         }
@@ -133,8 +112,7 @@ fn split(text: &str) -> Vec<Word> {
 fn ends_clause(c: char, next: Option<&char>) -> bool {
     match c {
         '.' | '-' => next.is_none_or(|n| n.is_whitespace()),
-        ',' | ';' | ':' | '!' | '?' | '。' | '，' | '；' | '：' | '！' | '？' | '\n' | '~'
-        | '…' | '—' | '(' | ')' | '「' | '」' => true,
+        ',' | ';' | ':' | '!' | '?' | '。' | '，' | '；' | '：' | '！' | '？' | '\n' | '~' | '…' | '—' | '(' | ')' | '「' | '」' => true,
         _ => false,
     }
 }
@@ -142,10 +120,7 @@ fn ends_clause(c: char, next: Option<&char>) -> bool {
 fn latin_end(chars: &[char], start: usize) -> usize {
     let mut end = start;
     while let Some(&c) = chars.get(end) {
-        let joins = (c == '.' || c == '\'')
-            && chars
-                .get(end + 1)
-                .is_some_and(|n| n.is_ascii_alphanumeric());
+        let joins = (c == '.' || c == '\'') && chars.get(end + 1).is_some_and(|n| n.is_ascii_alphanumeric());
         let inside = joins && (c == '\'' || chars[end - 1].is_ascii_digit());
         if !(c.is_ascii_alphanumeric() || c == '#' || inside) {
             break;
@@ -158,33 +133,16 @@ fn latin_end(chars: &[char], start: usize) -> usize {
 fn push_latin(chars: &[char], clause: u16, words: &mut Vec<Word>) {
     const BANDS: [&str; 7] = ["4k", "8k", "2.4g", "5g", "6g", "4g", "3g"];
     let text: String = chars.iter().filter(|&&c| c != '\'').collect();
-    let digits = text
-        .find(|c: char| !c.is_ascii_digit() && c != '.')
-        .unwrap_or(text.len());
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     if digits == 0 || BANDS.contains(&text.as_str()) {
-        words.push(Word {
-            text,
-            clause,
-            number: None,
-        });
+        words.push(Word { text, clause, number: None });
         return;
     }
     let (figure, unit) = text.split_at(digits);
-    let (figure, unit) = (
-        figure.trim_end_matches('.'),
-        unit.split('.').next().unwrap_or_default(),
-    );
-    words.push(Word {
-        text: figure.to_owned(),
-        clause,
-        number: Some(figure.parse().unwrap_or(0.0)),
-    });
+    let (figure, unit) = (figure.trim_end_matches('.'), unit.split('.').next().unwrap_or_default());
+    words.push(Word { text: figure.to_owned(), clause, number: Some(figure.parse().unwrap_or(0.0)) });
     if !unit.is_empty() {
-        words.push(Word {
-            text: unit.to_owned(),
-            clause,
-            number: None,
-        });
+        words.push(Word { text: unit.to_owned(), clause, number: None });
     }
 }
 
@@ -192,11 +150,7 @@ fn push_latin(chars: &[char], clause: u16, words: &mut Vec<Word>) {
 fn chinese_number(chars: &[char], start: usize) -> Option<(f64, usize)> {
     let (mut total, mut digit, mut scale, mut end) = (0.0, 0.0, 0.0, start);
     while let Some(&c) = chars.get(end) {
-        match "零一二三四五六七八九"
-            .chars()
-            .position(|d| d == c)
-            .or((c == '两').then_some(2))
-        {
+        match "零一二三四五六七八九".chars().position(|d| d == c).or((c == '两').then_some(2)) {
             Some(value) => digit = value as f64,
             None => {
                 let unit = match c {
@@ -212,17 +166,11 @@ fn chinese_number(chars: &[char], start: usize) -> Option<(f64, usize)> {
         end += 1;
     }
     let before_unit = matches!(chars.get(end), Some('兆' | 'm' | 'M'));
-    if scale == 0.0 && !(before_unit && end > start)
-        || (scale > 0.0 && end - start < 2 && !before_unit)
-    {
+    if scale == 0.0 && !(before_unit && end > start) || (scale > 0.0 && end - start < 2 && !before_unit) {
         return None;
     }
     // 四百八 means 480: a last digit after a unit is one step down
-    total += if digit > 0.0 && scale >= 100.0 && chars.get(end - 2) != Some(&'零') {
-        digit * scale / 10.0
-    } else {
-        digit
-    };
+    total += if digit > 0.0 && scale >= 100.0 && chars.get(end - 2) != Some(&'零') { digit * scale / 10.0 } else { digit };
     Some((total, end))
 }
 
@@ -235,13 +183,10 @@ pub(super) fn stem(word: &str) -> String {
     if s.len() > 4 && s.ends_with("ies") {
         s.truncate(s.len() - 3);
         s.push('y');
-    } else if s.len() > 3 && s.ends_with('s') && !["ss", "us", "is"].iter().any(|e| s.ends_with(e))
-    {
+    } else if s.len() > 3 && s.ends_with('s') && !["ss", "us", "is"].iter().any(|e| s.ends_with(e)) {
         s.pop();
     }
-    let suffix = ["ing", "ed", "ly"]
-        .into_iter()
-        .find(|e| s.len() > e.len() + 2 && s.ends_with(e) && !s.ends_with("eed"));
+    let suffix = ["ing", "ed", "ly"].into_iter().find(|e| s.len() > e.len() + 2 && s.ends_with(e) && !s.ends_with("eed"));
     if let Some(suffix) = suffix {
         s.truncate(s.len() - suffix.len());
         let doubled = s.as_bytes().iter().rev().take(2).collect::<Vec<_>>();
@@ -260,10 +205,7 @@ mod tests {
     use super::*;
 
     fn texts(s: &str) -> Vec<String> {
-        words(&Script::default().normalise(s), None)
-            .into_iter()
-            .map(|w| w.text)
-            .collect()
+        words(&Script::default().normalise(s), None).into_iter().map(|w| w.text).collect()
     }
 
     #[test]
@@ -274,17 +216,9 @@ mod tests {
 
     #[test]
     fn numbers_are_read_in_figures_and_characters() {
-        let values = |s: &str| {
-            words(s, None)
-                .into_iter()
-                .filter_map(|w| w.number)
-                .collect::<Vec<_>>()
-        };
+        let values = |s: &str| words(s, None).into_iter().filter_map(|w| w.number).collect::<Vec<_>>();
         assert_eq!(values("500m 只有九十四"), [500.0, 94.0]);
-        assert_eq!(
-            values("五百兆 四百八 千兆 两兆"),
-            [500.0, 480.0, 1000.0, 2.0]
-        );
+        assert_eq!(values("五百兆 四百八 千兆 两兆"), [500.0, 480.0, 1000.0, 2.0]);
         assert!(values("一直断").is_empty());
     }
 

@@ -21,24 +21,8 @@ pub struct Way {
     pub web_socket: bool,
 }
 
-pub const WAYS: [Way; 4] = [
-    Way {
-        version: 4,
-        web_socket: false,
-    },
-    Way {
-        version: 5,
-        web_socket: false,
-    },
-    Way {
-        version: 4,
-        web_socket: true,
-    },
-    Way {
-        version: 5,
-        web_socket: true,
-    },
-];
+pub const WAYS: [Way; 4] =
+    [Way { version: 4, web_socket: false }, Way { version: 5, web_socket: false }, Way { version: 4, web_socket: true }, Way { version: 5, web_socket: true }];
 
 pub struct Client {
     pub version: u8,
@@ -65,20 +49,13 @@ impl Client {
             let mut request = format!("ws://{addr}{path}").into_client_request().unwrap();
             let headers = request.headers_mut();
             headers.insert("Sec-WebSocket-Protocol", "mqtt".parse().unwrap());
-            let (stream, response) = tokio_tungstenite::client_async(request, stream)
-                .await
-                .unwrap();
+            let (stream, response) = tokio_tungstenite::client_async(request, stream).await.unwrap();
             assert_eq!(response.headers()["Sec-WebSocket-Protocol"], "mqtt");
             Io::WebSocket(Box::new(stream))
         } else {
             Io::Tcp(stream)
         };
-        Self {
-            version: way.version,
-            io,
-            buffer: Vec::new(),
-            aside: VecDeque::new(),
-        }
+        Self { version: way.version, io, buffer: Vec::new(), aside: VecDeque::new() }
     }
 
     pub async fn send(&mut self, bytes: &[u8]) {

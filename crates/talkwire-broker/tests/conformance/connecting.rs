@@ -5,22 +5,12 @@ use crate::house::House;
 use crate::packets::{Connect, Message, Packet, packet, property, string};
 use talkwire_broker::ProtocolVersion;
 
-const V5: Way = Way {
-    version: 5,
-    web_socket: false,
-};
-const V4: Way = Way {
-    version: 4,
-    web_socket: false,
-};
+const V5: Way = Way { version: 5, web_socket: false };
+const V4: Way = Way { version: 4, web_socket: false };
 
 fn code(answer: &Packet) -> u8 {
     match answer {
-        Packet::Connack {
-            code,
-            present: false,
-            ..
-        } => *code,
+        Packet::Connack { code, present: false, .. } => *code,
         other => panic!("expected CONNACK without a session, got {other:?}"),
     }
 }
@@ -32,35 +22,19 @@ async fn both_versions_connect_and_ping_over_both_transports() {
         let mut client = house.client(way, "anna").await;
         client.pings().await;
         client.leaves().await;
-        let version = if way.version == 5 {
-            ProtocolVersion::V5
-        } else {
-            ProtocolVersion::V311
-        };
-        house
-            .gate
-            .was_told(&format!("connect anna {version:?} None"))
-            .await;
+        let version = if way.version == 5 { ProtocolVersion::V5 } else { ProtocolVersion::V311 };
+        house.gate.was_told(&format!("connect anna {version:?} None")).await;
     }
 }
 
 #[tokio::test]
 async fn each_refusal_of_the_gate_has_its_code_in_each_version() {
     let house = House::new().await;
-    for (name, old, new) in [
-        ("wrong", 4, 0x86),
-        ("nobody", 5, 0x87),
-        ("crowd", 3, 0x97),
-        ("name", 2, 0x85),
-    ] {
+    for (name, old, new) in [("wrong", 4, 0x86), ("nobody", 5, 0x87), ("crowd", 3, 0x97), ("name", 2, 0x85)] {
         for way in WAYS {
             let mut client = house.stranger(way).await;
             let answer = client.connect(&Connect::new("anna").user(name)).await;
-            assert_eq!(
-                code(&answer),
-                if way.version == 5 { new } else { old },
-                "{name} {way:?}"
-            );
+            assert_eq!(code(&answer), if way.version == 5 { new } else { old }, "{name} {way:?}");
             client.is_closed().await;
         }
     }
@@ -74,28 +48,15 @@ async fn the_limits_are_told_at_the_door() {
         panic!("not let in");
     };
     assert_eq!(properties[&property::RECEIVE_MAXIMUM], 7u16.to_be_bytes());
-    assert_eq!(
-        properties[&property::MAXIMUM_PACKET_SIZE],
-        (258 * 1024u32).to_be_bytes()
-    );
-    assert_eq!(
-        properties
-            .get(&property::TOPIC_ALIAS_MAXIMUM)
-            .map_or(&[0, 0][..], |v| v),
-        [0, 0]
-    );
+    assert_eq!(properties[&property::MAXIMUM_PACKET_SIZE], (258 * 1024u32).to_be_bytes());
+    assert_eq!(properties.get(&property::TOPIC_ALIAS_MAXIMUM).map_or(&[0, 0][..], |v| v), [0, 0]);
 }
 
 #[tokio::test]
 async fn a_client_without_an_identifier_gets_one() {
     let house = House::new().await;
     let mut client = house.stranger(V5).await;
-    let Packet::Connack {
-        properties,
-        code: 0,
-        ..
-    } = client.connect(&Connect::new("")).await
-    else {
+    let Packet::Connack { properties, code: 0, .. } = client.connect(&Connect::new("")).await else {
         panic!("not let in");
     };
     let assigned = std::str::from_utf8(&properties[&property::ASSIGNED_CLIENT_ID][2..]).unwrap();
@@ -105,12 +66,7 @@ async fn a_client_without_an_identifier_gets_one() {
     let (mut old, _) = house.connects(V4, &Connect::new("")).await;
     old.pings().await;
     let mut keeping = house.stranger(V4).await;
-    let answer = keeping
-        .connect(&Connect {
-            clean: false,
-            ..Connect::new("")
-        })
-        .await;
+    let answer = keeping.connect(&Connect { clean: false, ..Connect::new("") }).await;
     assert_eq!(code(&answer), 2);
 }
 
@@ -118,15 +74,7 @@ async fn a_client_without_an_identifier_gets_one() {
 async fn identifiers_that_the_engine_would_not_take_work_and_reach_the_gate_unchanged() {
     let house = House::new().await;
     let long = "i".repeat(256);
-    for id in [
-        "home/router-1",
-        "客户端",
-        "..",
-        "~odd",
-        "cert:me",
-        "a\\b",
-        &long,
-    ] {
+    for id in ["home/router-1", "客户端", "..", "~odd", "cert:me", "a\\b", &long] {
         for way in WAYS {
             let will = Message::new("gone", "bye", 0);
             let (mut client, _) = house.connects(way, &Connect::new(id).will(will)).await;
@@ -149,11 +97,7 @@ async fn other_protocol_levels_are_told_that_they_are_not_spoken() {
         body.extend(string("old"));
         packet(0x10, &body)
     };
-    for (bytes, version, expected) in [
-        (connect("MQIsdp", 3), 4, 1),
-        (connect("MQTT", 3), 4, 1),
-        (connect("MQTT", 6), 5, 0x84),
-    ] {
+    for (bytes, version, expected) in [(connect("MQIsdp", 3), 4, 1), (connect("MQTT", 3), 4, 1), (connect("MQTT", 6), 5, 0x84)] {
         let mut client = Client::open(Way { version, ..V5 }, house.addr(false)).await;
         client.send(&bytes).await;
         assert_eq!(code(&client.next().await), expected);
@@ -176,8 +120,6 @@ async fn a_will_to_a_topic_that_nobody_may_use_is_refused_with_the_connection() 
 async fn enhanced_authentication_is_declined() {
     let house = House::new().await;
     let mut client = house.stranger(V5).await;
-    let answer = client
-        .connect(&Connect::new("anna").with(0x15, &string("SCRAM")))
-        .await;
+    let answer = client.connect(&Connect::new("anna").with(0x15, &string("SCRAM"))).await;
     assert_eq!(code(&answer), 0x8C);
 }

@@ -16,10 +16,7 @@ async fn every_quality_of_service_crosses_versions_and_transports() {
                 let text = format!("{from:?} {to:?} {qos}");
                 sender.delivers(Message::new("t/a", &text, qos)).await;
                 let got = reader.receives().await;
-                assert_eq!(
-                    (got.text(), got.qos, got.retain, got.dup),
-                    (&*text, qos, false, false)
-                );
+                assert_eq!((got.text(), got.qos, got.retain, got.dup), (&*text, qos, false, false));
             }
             sender.leaves().await;
             reader.leaves().await;
@@ -87,22 +84,15 @@ async fn an_exactly_once_message_that_is_repeated_arrives_and_is_asked_about_onc
 #[tokio::test]
 async fn an_exactly_once_message_that_is_repeated_over_a_new_connection_is_asked_about_once() {
     let house = House::new().await;
-    let way = Way {
-        version: 5,
-        web_socket: false,
-    };
-    let (mut sender, _) = house
-        .connects(way, &Connect::new("sender").resuming())
-        .await;
+    let way = Way { version: 5, web_socket: false };
+    let (mut sender, _) = house.connects(way, &Connect::new("sender").resuming()).await;
     let mut message = Message::new("t", "once", 2);
     sender.publish(&message).await;
     assert_eq!(sender.next().await, Packet::Pubrec { id: 1, code: 0 });
     sender.vanishes();
     house.gate.was_told("disconnected sender Lost").await;
 
-    let (mut sender, present) = house
-        .connects(way, &Connect::new("sender").resuming())
-        .await;
+    let (mut sender, present) = house.connects(way, &Connect::new("sender").resuming()).await;
     assert!(present);
     message.dup = true;
     sender.publish(&message).await;
@@ -128,9 +118,7 @@ async fn topics_and_payloads_in_any_script_arrive_as_they_were() {
     for way in WAYS {
         let mut client = house.client(way, "小明").await;
         client.subscribes("聊天/+", 1).await;
-        client
-            .delivers(Message::new("聊天/房间", "你好 👋", 1))
-            .await;
+        client.delivers(Message::new("聊天/房间", "你好 👋", 1)).await;
         assert_eq!(client.hears().await, ("聊天/房间".into(), "你好 👋".into()));
         client.leaves().await;
     }
@@ -151,20 +139,9 @@ async fn properties_reach_the_reader_and_nothing_is_added() {
     sender.delivers(message.clone()).await;
     assert_eq!(reader.receives().await.properties, message.properties);
 
-    let mut old = house
-        .client(
-            Way {
-                version: 4,
-                web_socket: false,
-            },
-            "old",
-        )
-        .await;
+    let mut old = house.client(Way { version: 4, web_socket: false }, "old").await;
     old.delivers(Message::new("t", "x", 1)).await;
-    assert_eq!(
-        reader.receives().await.properties,
-        packets::Properties::new()
-    );
+    assert_eq!(reader.receives().await.properties, packets::Properties::new());
 }
 
 #[tokio::test]
@@ -175,9 +152,7 @@ async fn an_unacknowledged_delivery_comes_again_after_a_reconnect_and_says_so() 
         let (mut reader, _) = house.connects(way, &connect).await;
         reader.subscribes("t", 1).await;
         house.says("t", "x", 1).await;
-        let Packet::Publish(first) = reader.next().await else {
-            panic!("no message")
-        };
+        let Packet::Publish(first) = reader.next().await else { panic!("no message") };
         assert!(!first.dup);
         reader.vanishes();
         let (mut reader, present) = house.connects(way, &connect).await;
@@ -187,11 +162,6 @@ async fn an_unacknowledged_delivery_comes_again_after_a_reconnect_and_says_so() 
         assert_eq!(again.text(), "x");
         reader.unsubscribes("t").await;
         reader.leaves().await;
-        house
-            .connects(way, &Connect::new("reader"))
-            .await
-            .0
-            .leaves()
-            .await;
+        house.connects(way, &Connect::new("reader")).await.0.leaves().await;
     }
 }

@@ -7,8 +7,8 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use talkwire_broker::{
-    BoxFuture, Broker, BrokerConfig, ConnectRefusal, ConnectRequest, ConnectVerdict,
-    DisconnectCause, Gate, Limits, Listener, ListenerKind, Publish, PublishRefusal, PublishVerdict,
+    BoxFuture, Broker, BrokerConfig, ConnectRefusal, ConnectRequest, ConnectVerdict, DisconnectCause, Gate, Limits, Listener, ListenerKind, Publish,
+    PublishRefusal, PublishVerdict,
 };
 use tokio::sync::{Notify, Semaphore};
 
@@ -34,17 +34,8 @@ impl House {
     }
 
     pub fn addr(&self, web_socket: bool) -> SocketAddr {
-        let kind = if web_socket {
-            ListenerKind::WebSocket
-        } else {
-            ListenerKind::Tcp
-        };
-        self.broker
-            .addresses()
-            .iter()
-            .find(|a| a.kind == kind)
-            .unwrap()
-            .addr
+        let kind = if web_socket { ListenerKind::WebSocket } else { ListenerKind::Tcp };
+        self.broker.addresses().iter().find(|a| a.kind == kind).unwrap().addr
     }
 
     pub async fn stranger(&self, way: Way) -> Client {
@@ -58,33 +49,21 @@ impl House {
 
     /// A client of MQTT 5 over TCP, where the way does not matter.
     pub async fn friend(&self, id: &str) -> Client {
-        self.client(
-            Way {
-                version: 5,
-                web_socket: false,
-            },
-            id,
-        )
-        .await
+        self.client(Way { version: 5, web_socket: false }, id).await
     }
 
     /// A client that is let in, and whether it found its session.
     pub async fn connects(&self, way: Way, connect: &Connect) -> (Client, bool) {
         let mut client = self.stranger(way).await;
         match client.connect(connect).await {
-            Packet::Connack {
-                present, code: 0, ..
-            } => (client, present),
+            Packet::Connack { present, code: 0, .. } => (client, present),
             other => panic!("not let in: {other:?}"),
         }
     }
 
     pub async fn says(&self, topic: &str, payload: &str, qos: u8) {
         let payload = payload.to_owned();
-        self.broker
-            .publish(topic, payload, qos, false)
-            .await
-            .unwrap();
+        self.broker.publish(topic, payload, qos, false).await.unwrap();
     }
 }
 
@@ -116,18 +95,11 @@ impl TestGate {
     }
 
     pub async fn has_seen(&self, count: usize) -> Vec<Publish> {
-        self.until(|| Some(self.seen()).filter(|seen| seen.len() >= count))
-            .await
+        self.until(|| Some(self.seen()).filter(|seen| seen.len() >= count)).await
     }
 
     pub async fn was_told(&self, event: &str) {
-        self.until(|| {
-            self.events()
-                .iter()
-                .any(|known| known == event)
-                .then_some(())
-        })
-        .await;
+        self.until(|| self.events().iter().any(|known| known == event).then_some(())).await;
     }
 
     pub fn events(&self) -> Vec<String> {
@@ -166,10 +138,7 @@ impl Gate for TestGate {
             _ => None,
         };
         let principal = request.username.clone().unwrap_or_else(|| "guest".into());
-        self.tell(format!(
-            "connect {} {:?} {:?}",
-            request.client_id, request.version, request.origin
-        ));
+        self.tell(format!("connect {} {:?} {:?}", request.client_id, request.version, request.origin));
         Box::pin(async move {
             // A gate that has to think must not break anything.
             tokio::task::yield_now().await;
@@ -199,11 +168,9 @@ impl Gate for TestGate {
                     "payload" => PublishRefusal::PayloadInvalid,
                     _ => PublishRefusal::NotAuthorized,
                 }),
-                ["rewrite", ..] => PublishVerdict::Rewrite {
-                    payload: Bytes::from_static(b"rewritten"),
-                    topic: Some("elsewhere".into()),
-                    retain: topic.ends_with("keep"),
-                },
+                ["rewrite", ..] => {
+                    PublishVerdict::Rewrite { payload: Bytes::from_static(b"rewritten"), topic: Some("elsewhere".into()), retain: topic.ends_with("keep") }
+                }
                 ["hold", ..] => {
                     released.0.acquire().await.unwrap().forget();
                     PublishVerdict::Route

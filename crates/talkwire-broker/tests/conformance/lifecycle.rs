@@ -6,9 +6,7 @@ use crate::packets::{Connect, Message, Packet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use talkwire_broker::{
-    Broker, BrokerConfig, BrokerError, Limits, Listener, ListenerKind, OpenGate,
-};
+use talkwire_broker::{Broker, BrokerConfig, BrokerError, Limits, Listener, ListenerKind, OpenGate};
 
 #[tokio::test]
 async fn stopping_tells_everybody_and_is_quick_even_with_those_who_do_not_listen() {
@@ -32,23 +30,14 @@ async fn stopping_tells_everybody_and_is_quick_even_with_those_who_do_not_listen
     let gate = Arc::clone(&house.gate);
     let begun = Instant::now();
     house.broker.stop().await;
-    assert!(
-        begun.elapsed() < Duration::from_secs(5),
-        "{:?}",
-        begun.elapsed()
-    );
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
     for client in &mut clients {
         client.is_closed_with(0x8B).await;
     }
     let wills = gate.seen().iter().filter(|publish| publish.is_will).count();
-    assert_eq!(
-        wills,
-        clients.len(),
-        "each will passes the gate before the stop is over"
-    );
+    assert_eq!(wills, clients.len(), "each will passes the gate before the stop is over");
     for way in WAYS {
-        gate.was_told(&format!("disconnected {way:?} Stopped"))
-            .await;
+        gate.was_told(&format!("disconnected {way:?} Stopped")).await;
     }
 }
 
@@ -59,21 +48,11 @@ async fn the_same_ports_serve_again_at_once() {
         listener.addr.set_port(0);
     }
     for round in 0..3 {
-        let config = BrokerConfig {
-            listeners: listeners.clone(),
-            limits: Limits::default(),
-        };
+        let config = BrokerConfig { listeners: listeners.clone(), limits: Limits::default() };
         let broker = Broker::start(config, Arc::new(OpenGate)).await.unwrap();
         for (listener, address) in listeners.iter_mut().zip(broker.addresses()) {
             assert_ne!(address.addr.port(), 0);
-            assert!(
-                round == 0
-                    || *listener
-                        == Listener {
-                            addr: address.addr,
-                            kind: address.kind
-                        }
-            );
+            assert!(round == 0 || *listener == Listener { addr: address.addr, kind: address.kind });
             listener.addr = address.addr;
             let web_socket = address.kind == ListenerKind::WebSocket;
             for way in WAYS.into_iter().filter(|way| way.web_socket == web_socket) {
@@ -96,53 +75,28 @@ async fn a_taken_port_is_named_with_the_way_out_and_no_other_is_kept() {
         socket.local_addr().unwrap()
     };
     let listeners = vec![Listener::tcp(free), Listener::web_socket(taken)];
-    let config = BrokerConfig {
-        listeners,
-        limits: Limits::default(),
-    };
-    let error = Broker::start(config, Arc::new(TestGate::default()))
-        .await
-        .err()
-        .unwrap();
+    let config = BrokerConfig { listeners, limits: Limits::default() };
+    let error = Broker::start(config, Arc::new(TestGate::default())).await.err().unwrap();
     assert!(matches!(error, BrokerError::AddressTaken { .. }));
     let said = error.to_string();
-    assert!(
-        said.contains(&taken.to_string()) && said.contains("--ws ADDR"),
-        "{said}"
-    );
+    assert!(said.contains(&taken.to_string()) && said.contains("--ws ADDR"), "{said}");
     std::net::TcpListener::bind(free).expect("the free port was given back");
 }
 
 #[tokio::test]
 async fn an_address_that_is_not_ours_and_no_address_at_all_are_said() {
     let foreign: SocketAddr = "203.0.113.1:1883".parse().unwrap();
-    for (listeners, expected) in [
-        (vec![Listener::tcp(foreign)], "203.0.113.1:1883"),
-        (vec![], "no listener"),
-    ] {
-        let config = BrokerConfig {
-            listeners,
-            limits: Limits::default(),
-        };
-        let error = Broker::start(config, Arc::new(OpenGate))
-            .await
-            .err()
-            .unwrap();
+    for (listeners, expected) in [(vec![Listener::tcp(foreign)], "203.0.113.1:1883"), (vec![], "no listener")] {
+        let config = BrokerConfig { listeners, limits: Limits::default() };
+        let error = Broker::start(config, Arc::new(OpenGate)).await.err().unwrap();
         assert!(error.to_string().contains(expected), "{error}");
     }
 }
 
 #[tokio::test]
 async fn everything_listens_on_loopback_unless_told_otherwise() {
-    let addresses: Vec<_> = BrokerConfig::default()
-        .listeners
-        .iter()
-        .map(|l| l.addr.to_string())
-        .collect();
-    assert_eq!(
-        addresses,
-        ["127.0.0.1:1883", "127.0.0.1:8884", "127.0.0.1:8885"]
-    );
+    let addresses: Vec<_> = BrokerConfig::default().listeners.iter().map(|l| l.addr.to_string()).collect();
+    assert_eq!(addresses, ["127.0.0.1:1883", "127.0.0.1:8884", "127.0.0.1:8885"]);
 }
 
 #[tokio::test]

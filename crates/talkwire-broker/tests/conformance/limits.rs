@@ -5,10 +5,7 @@ use crate::house::{House, MOMENT};
 use crate::packets::{self, Connect, Message, Packet, property};
 use std::time::Duration;
 
-const V5: Way = Way {
-    version: 5,
-    web_socket: false,
-};
+const V5: Way = Way { version: 5, web_socket: false };
 
 #[tokio::test]
 async fn a_payload_of_256_kib_passes_and_a_larger_packet_ends_the_connection() {
@@ -45,12 +42,8 @@ async fn topics_that_are_too_long_or_too_deep_are_refused() {
         }
     }
     let mut client = house.friend("anna").await;
-    client
-        .delivers(Message::new(&"t".repeat(200), "x", 1))
-        .await;
-    client
-        .delivers(Message::new(&vec!["l"; 32].join("/"), "x", 1))
-        .await;
+    client.delivers(Message::new(&"t".repeat(200), "x", 1)).await;
+    client.delivers(Message::new(&vec!["l"; 32].join("/"), "x", 1)).await;
     assert_eq!(house.gate.seen().len(), 2);
 }
 
@@ -72,10 +65,7 @@ async fn an_identifier_beyond_256_bytes_is_refused() {
         let mut client = house.stranger(way).await;
         let answer = client.connect(&Connect::new(&"i".repeat(257))).await;
         let expected = if way.version == 5 { 0x85 } else { 2 };
-        assert!(
-            matches!(answer, Packet::Connack { code, .. } if code == expected),
-            "{answer:?}"
-        );
+        assert!(matches!(answer, Packet::Connack { code, .. } if code == expected), "{answer:?}");
         client.is_closed().await;
     }
 }
@@ -105,9 +95,7 @@ async fn the_broker_keeps_to_the_receive_maximum_of_the_client() {
     }
     let mut ids = Vec::new();
     for _ in 0..2 {
-        let Packet::Publish(message) = client.next().await else {
-            panic!()
-        };
+        let Packet::Publish(message) = client.next().await else { panic!() };
         ids.push(message.id);
     }
     client.hears_nothing_for(MOMENT).await;
@@ -154,10 +142,7 @@ async fn connections_beyond_the_limit_are_closed_and_a_free_place_is_taken_again
 async fn a_client_has_so_many_subscriptions() {
     let house = House::with(|limits| limits.max_subscriptions = 2).await;
     let mut client = house.friend("anna").await;
-    assert_eq!(
-        client.asks_for(&[("a", 0), ("b", 0), ("c", 0)]).await,
-        [0, 0, 0x97]
-    );
+    assert_eq!(client.asks_for(&[("a", 0), ("b", 0), ("c", 0)]).await, [0, 0, 0x97]);
     client.unsubscribes("a").await;
     assert_eq!(client.asks_for(&[("c", 0)]).await, [0]);
 }
@@ -198,9 +183,7 @@ async fn a_stranger_cannot_make_the_broker_keep_much() {
     }
     let mut client = house.stranger(V5).await;
     let will = Message::new("t", &"x".repeat(17 * 1024), 0);
-    client
-        .send(&Connect::new("anna").will(will).encode(5))
-        .await;
+    client.send(&Connect::new("anna").will(will).encode(5)).await;
     client.is_closed().await;
 }
 
@@ -209,29 +192,16 @@ async fn so_many_sessions_are_kept_and_those_that_leave_nothing_are_not_counted(
     let house = House::with(|limits| limits.max_sessions = 2).await;
     for way in [WAYS[0], WAYS[1]] {
         let id = format!("kept-{}", way.version);
-        house
-            .connects(way, &Connect::new(&id).resuming())
-            .await
-            .0
-            .leaves()
-            .await;
+        house.connects(way, &Connect::new(&id).resuming()).await.0.leaves().await;
     }
     for way in WAYS {
         let mut refused = house.stranger(way).await;
         let answer = refused.connect(&Connect::new("more").resuming()).await;
         let expected = if way.version == 5 { 0x97 } else { 3 };
-        assert!(
-            matches!(answer, Packet::Connack { code, .. } if code == expected),
-            "{answer:?}"
-        );
+        assert!(matches!(answer, Packet::Connack { code, .. } if code == expected), "{answer:?}");
         house.client(way, "passing").await.leaves().await;
     }
-    assert!(
-        house
-            .connects(V5, &Connect::new("kept-5").resuming())
-            .await
-            .1
-    );
+    assert!(house.connects(V5, &Connect::new("kept-5").resuming()).await.1);
 }
 
 #[tokio::test]

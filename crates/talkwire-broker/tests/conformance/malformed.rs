@@ -4,22 +4,13 @@ use crate::client::{WAYS, Way};
 use crate::house::House;
 use crate::packets::{self, Connect, Message, Packet, Properties, packet, string};
 
-const V5: Way = Way {
-    version: 5,
-    web_socket: false,
-};
+const V5: Way = Way { version: 5, web_socket: false };
 
 #[tokio::test]
 async fn a_stranger_that_does_not_begin_with_connect_is_closed_without_a_word() {
     let house = House::new().await;
-    let firsts: [&[u8]; 6] = [
-        &[0xC0, 0],
-        &Message::new("t", "x", 1).encode(4),
-        &[0x20, 2, 0, 0],
-        &[0x11, 0],
-        &[0xFF, 0xFF, 0xFF, 0x7F],
-        b"GET / HTTP/1.1\r\n\r\n",
-    ];
+    let firsts: [&[u8]; 6] =
+        [&[0xC0, 0], &Message::new("t", "x", 1).encode(4), &[0x20, 2, 0, 0], &[0x11, 0], &[0xFF, 0xFF, 0xFF, 0x7F], b"GET / HTTP/1.1\r\n\r\n"];
     for first in firsts {
         for way in WAYS {
             let mut client = house.stranger(way).await;
@@ -35,11 +26,7 @@ async fn a_stranger_that_does_not_begin_with_connect_is_closed_without_a_word() 
 async fn lengths_that_are_overlong_or_not_minimal_end_the_connection() {
     let house = House::new().await;
     for way in WAYS {
-        for bytes in [
-            &[0x30, 0x80, 0x80, 0x80, 0x80, 0x01][..],
-            &[0x30, 0xFF, 0xFF, 0xFF, 0xFF],
-            &[0xC0, 0x80, 0x00],
-        ] {
+        for bytes in [&[0x30, 0x80, 0x80, 0x80, 0x80, 0x01][..], &[0x30, 0xFF, 0xFF, 0xFF, 0xFF], &[0xC0, 0x80, 0x00]] {
             let mut client = house.client(way, "anna").await;
             client.send(bytes).await;
             client.is_closed_with(0x81).await;
@@ -109,11 +96,7 @@ async fn malformed_publishes_end_the_connection_and_never_reach_the_gate() {
     for (bytes, reason) in bad {
         let mut client = house.client(V5, "anna").await;
         client.send(&bytes).await;
-        assert_eq!(
-            client.read().await,
-            Some(Packet::Disconnect { code: reason }),
-            "{bytes:02x?}"
-        );
+        assert_eq!(client.read().await, Some(Packet::Disconnect { code: reason }), "{bytes:02x?}");
         client.is_closed().await;
     }
     assert!(house.gate.seen().is_empty());
@@ -123,11 +106,7 @@ async fn malformed_publishes_end_the_connection_and_never_reach_the_gate() {
 async fn malformed_requests_end_the_connection() {
     let house = House::new().await;
     for way in WAYS {
-        let nothing_asked = if way.version == 5 {
-            vec![0, 1, 0]
-        } else {
-            vec![0, 1]
-        };
+        let nothing_asked = if way.version == 5 { vec![0, 1, 0] } else { vec![0, 1] };
         for bytes in [
             packet(0x82, &nothing_asked),
             packet(0x80, &[0, 1, 0, 0, 1, b't', 0]),
@@ -184,10 +163,7 @@ async fn packets_in_pieces_and_many_in_one_piece_are_understood() {
         for byte in Connect::new("anna").encode(way.version) {
             client.send(&[byte]).await;
         }
-        assert!(matches!(
-            client.next().await,
-            Packet::Connack { code: 0, .. }
-        ));
+        assert!(matches!(client.next().await, Packet::Connack { code: 0, .. }));
         client.subscribes("t", 1).await;
         for byte in Message::new("t", "slowly", 1).encode(way.version) {
             client.send(&[byte]).await;

@@ -22,40 +22,16 @@ pub type Properties = BTreeMap<u8, Vec<u8>>;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Packet {
-    Connack {
-        present: bool,
-        code: u8,
-        properties: Properties,
-    },
+    Connack { present: bool, code: u8, properties: Properties },
     Publish(Message),
-    Puback {
-        id: u16,
-        code: u8,
-    },
-    Pubrec {
-        id: u16,
-        code: u8,
-    },
-    Pubrel {
-        id: u16,
-        code: u8,
-    },
-    Pubcomp {
-        id: u16,
-        code: u8,
-    },
-    Suback {
-        id: u16,
-        codes: Vec<u8>,
-    },
-    Unsuback {
-        id: u16,
-        codes: Vec<u8>,
-    },
+    Puback { id: u16, code: u8 },
+    Pubrec { id: u16, code: u8 },
+    Pubrel { id: u16, code: u8 },
+    Pubcomp { id: u16, code: u8 },
+    Suback { id: u16, codes: Vec<u8> },
+    Unsuback { id: u16, codes: Vec<u8> },
     Pingresp,
-    Disconnect {
-        code: u8,
-    },
+    Disconnect { code: u8 },
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -72,13 +48,7 @@ pub struct Message {
 impl Message {
     pub fn new(topic: &str, payload: &str, qos: u8) -> Self {
         let (topic, payload) = (topic.to_owned(), payload.as_bytes().to_vec());
-        Self {
-            topic,
-            payload,
-            qos,
-            id: u16::from(qos > 0),
-            ..Self::default()
-        }
+        Self { topic, payload, qos, id: u16::from(qos > 0), ..Self::default() }
     }
 
     pub fn retained(mut self) -> Self {
@@ -126,19 +96,12 @@ pub struct Connect {
 
 impl Connect {
     pub fn new(id: &str) -> Self {
-        Self {
-            id: id.to_owned(),
-            clean: true,
-            keep_alive: 60,
-            ..Self::default()
-        }
+        Self { id: id.to_owned(), clean: true, keep_alive: 60, ..Self::default() }
     }
 
     pub fn resuming(mut self) -> Self {
         self.clean = false;
-        self.properties
-            .entry(property::SESSION_EXPIRY)
-            .or_insert_with(|| 300u32.to_be_bytes().to_vec());
+        self.properties.entry(property::SESSION_EXPIRY).or_insert_with(|| 300u32.to_be_bytes().to_vec());
         self
     }
 
@@ -265,22 +228,11 @@ fn parse(first: u8, body: &[u8], version: u8) -> Packet {
     let id = || u16::from_be_bytes([body[0], body[1]]);
     // An old client would choke on anything beyond the identifier.
     let code = || {
-        assert!(
-            version == 5 || body.len() == 2,
-            "MQTT 3.1.1 acknowledgement with {body:02x?}"
-        );
+        assert!(version == 5 || body.len() == 2, "MQTT 3.1.1 acknowledgement with {body:02x?}");
         body.get(2).copied().unwrap_or(0)
     };
     match first >> 4 {
-        2 => Packet::Connack {
-            present: body[0] == 1,
-            code: body[1],
-            properties: if version == 5 {
-                read_properties(&body[2..]).0
-            } else {
-                Properties::new()
-            },
-        },
+        2 => Packet::Connack { present: body[0] == 1, code: body[1], properties: if version == 5 { read_properties(&body[2..]).0 } else { Properties::new() } },
         3 => {
             let topic_end = 2 + usize::from(id());
             let qos = first >> 1 & 3;
@@ -304,51 +256,24 @@ fn parse(first: u8, body: &[u8], version: u8) -> Packet {
             message.payload = rest.to_vec();
             Packet::Publish(message)
         }
-        4 => Packet::Puback {
-            id: id(),
-            code: code(),
-        },
-        5 => Packet::Pubrec {
-            id: id(),
-            code: code(),
-        },
-        6 => Packet::Pubrel {
-            id: id(),
-            code: code(),
-        },
-        7 => Packet::Pubcomp {
-            id: id(),
-            code: code(),
-        },
-        9 => Packet::Suback {
-            id: id(),
-            codes: codes(body, version),
-        },
-        11 if version == 5 => Packet::Unsuback {
-            id: id(),
-            codes: codes(body, version),
-        },
-        11 => Packet::Unsuback {
-            id: id(),
-            codes: body[2..].to_vec(),
-        },
+        4 => Packet::Puback { id: id(), code: code() },
+        5 => Packet::Pubrec { id: id(), code: code() },
+        6 => Packet::Pubrel { id: id(), code: code() },
+        7 => Packet::Pubcomp { id: id(), code: code() },
+        9 => Packet::Suback { id: id(), codes: codes(body, version) },
+        11 if version == 5 => Packet::Unsuback { id: id(), codes: codes(body, version) },
+        11 => Packet::Unsuback { id: id(), codes: body[2..].to_vec() },
         13 => Packet::Pingresp,
         14 => {
             assert_eq!(version, 5, "a server sends no DISCONNECT in MQTT 3.1.1");
-            Packet::Disconnect {
-                code: body.first().copied().unwrap_or(0),
-            }
+            Packet::Disconnect { code: body.first().copied().unwrap_or(0) }
         }
         other => panic!("a server sends no packet of type {other}"),
     }
 }
 
 fn codes(body: &[u8], version: u8) -> Vec<u8> {
-    let skip = if version == 5 {
-        read_properties(&body[2..]).1
-    } else {
-        0
-    };
+    let skip = if version == 5 { read_properties(&body[2..]).1 } else { 0 };
     body[2 + skip..].to_vec()
 }
 

@@ -15,9 +15,7 @@ async fn until<T>(events: &mut EventLoop, mut wanted: impl FnMut(Incoming) -> Op
             }
         }
     };
-    tokio::time::timeout(Duration::from_secs(10), wait)
-        .await
-        .expect("in time")
+    tokio::time::timeout(Duration::from_secs(10), wait).await.expect("in time")
 }
 
 #[tokio::test]
@@ -28,10 +26,7 @@ async fn it_connects_subscribes_publishes_and_hears_itself_in_each_quality() {
     options.set_keep_alive(5);
     let (client, mut events) = AsyncClient::builder(options).capacity(10).build();
     client.subscribe("真/#", QoS::ExactlyOnce).await.unwrap();
-    until(&mut events, |p| {
-        matches!(p, Incoming::SubAck(_)).then_some(())
-    })
-    .await;
+    until(&mut events, |p| matches!(p, Incoming::SubAck(_)).then_some(())).await;
     for qos in [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce] {
         let options = PublishOptions::new(qos);
         client.publish("真/消息", "你好", options).await.unwrap();

@@ -10,18 +10,14 @@ async fn a_retained_message_is_set_replaced_and_cleared() {
     for way in WAYS {
         let mut sender = house.client(way, "sender").await;
         for text in ["one", "two"] {
-            sender
-                .delivers(Message::new("r/t", text, 1).retained())
-                .await;
+            sender.delivers(Message::new("r/t", text, 1).retained()).await;
         }
         let mut reader = house.client(way, "reader").await;
         reader.subscribes("r/+", 1).await;
         let kept = reader.receives().await;
         assert_eq!((kept.text(), kept.retain, kept.qos), ("two", true, 1));
 
-        sender
-            .delivers(Message::new("r/t", "three", 1).retained())
-            .await;
+        sender.delivers(Message::new("r/t", "three", 1).retained()).await;
         let live = reader.receives().await;
         assert_eq!((live.text(), live.retain), ("three", false));
 
@@ -42,9 +38,7 @@ async fn the_quality_of_a_kept_message_is_the_lower_of_both() {
     let house = House::new().await;
     let mut sender = house.friend("sender").await;
     for qos in 0..=2 {
-        sender
-            .delivers(Message::new(&format!("q/{qos}"), "x", qos).retained())
-            .await;
+        sender.delivers(Message::new(&format!("q/{qos}"), "x", qos).retained()).await;
     }
     for granted in 0..=2 {
         let mut reader = house.friend("reader").await;
@@ -78,11 +72,7 @@ async fn retain_handling_and_retain_as_published_are_kept() {
 async fn a_kept_message_expires_and_tells_how_long_it_still_has() {
     let house = House::new().await;
     let mut sender = house.friend("sender").await;
-    let for_seconds = |topic: &str, n: u32| {
-        Message::new(topic, "x", 1)
-            .retained()
-            .with(property::MESSAGE_EXPIRY, &n.to_be_bytes())
-    };
+    let for_seconds = |topic: &str, n: u32| Message::new(topic, "x", 1).retained().with(property::MESSAGE_EXPIRY, &n.to_be_bytes());
     sender.delivers(for_seconds("e/short", 1)).await;
     sender.delivers(for_seconds("e/long", 100)).await;
     tokio::time::sleep(std::time::Duration::from_millis(2100)).await;
@@ -90,9 +80,7 @@ async fn a_kept_message_expires_and_tells_how_long_it_still_has() {
     reader.subscribes("e/+", 1).await;
     let kept = reader.receives().await;
     assert_eq!(kept.topic, "e/long");
-    let left: [u8; 4] = kept.properties[&property::MESSAGE_EXPIRY][..]
-        .try_into()
-        .unwrap();
+    let left: [u8; 4] = kept.properties[&property::MESSAGE_EXPIRY][..].try_into().unwrap();
     let left = u32::from_be_bytes(left);
     assert!((95..=98).contains(&left), "{left}");
     reader.hears_nothing_for(MOMENT).await;
@@ -117,23 +105,9 @@ async fn kept_messages_carry_the_subscription_identifier() {
     house.broker.publish("s", "kept", 1, true).await.unwrap();
     let mut reader = house.friend("reader").await;
     let given = Properties::from([(property::SUBSCRIPTION_ID, vec![42])]);
-    reader
-        .send(&packets::subscribe(5, 9, &[("s", 1)], &given))
-        .await;
-    assert_eq!(
-        reader.next().await,
-        Packet::Suback {
-            id: 9,
-            codes: vec![1]
-        }
-    );
-    assert_eq!(
-        reader.receives().await.properties[&property::SUBSCRIPTION_ID],
-        [42]
-    );
+    reader.send(&packets::subscribe(5, 9, &[("s", 1)], &given)).await;
+    assert_eq!(reader.next().await, Packet::Suback { id: 9, codes: vec![1] });
+    assert_eq!(reader.receives().await.properties[&property::SUBSCRIPTION_ID], [42]);
     house.says("s", "live", 1).await;
-    assert_eq!(
-        reader.receives().await.properties[&property::SUBSCRIPTION_ID],
-        [42]
-    );
+    assert_eq!(reader.receives().await.properties[&property::SUBSCRIPTION_ID], [42]);
 }

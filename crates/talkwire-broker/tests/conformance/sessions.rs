@@ -5,10 +5,7 @@ use crate::house::{House, MOMENT};
 use crate::packets::{Connect, Message, Packet, property};
 use std::time::Duration;
 
-const V5: Way = Way {
-    version: 5,
-    web_socket: false,
-};
+const V5: Way = Way { version: 5, web_socket: false };
 
 #[tokio::test]
 async fn a_session_keeps_its_subscriptions_and_what_came_meanwhile_in_order() {
@@ -38,12 +35,7 @@ async fn a_session_keeps_its_subscriptions_and_what_came_meanwhile_in_order() {
         let (client, present) = house.connects(way, &connect).await;
         assert!(!present, "the old session was to be forgotten");
         client.leaves().await;
-        house
-            .connects(way, &Connect::new("anna"))
-            .await
-            .0
-            .leaves()
-            .await;
+        house.connects(way, &Connect::new("anna")).await.0.leaves().await;
     }
 }
 
@@ -90,12 +82,7 @@ async fn a_taken_over_session_goes_on_where_it_was() {
         assert!(present);
         assert_eq!(newer.hears().await.1, "unacknowledged");
         newer.leaves().await;
-        house
-            .connects(way, &Connect::new("anna"))
-            .await
-            .0
-            .leaves()
-            .await;
+        house.connects(way, &Connect::new("anna")).await.0.leaves().await;
     }
 }
 
@@ -105,23 +92,15 @@ async fn nobody_else_may_resume_a_session() {
     let connect = Connect::new("anna").resuming().user("anna");
     house.connects(V5, &connect).await.0.leaves().await;
     let mut thief = house.stranger(V5).await;
-    let answer = thief
-        .connect(&Connect::new("anna").resuming().user("thief"))
-        .await;
-    assert!(
-        matches!(answer, Packet::Connack { code: 0x87, .. }),
-        "{answer:?}"
-    );
+    let answer = thief.connect(&Connect::new("anna").resuming().user("thief")).await;
+    assert!(matches!(answer, Packet::Connack { code: 0x87, .. }), "{answer:?}");
 }
 
 #[tokio::test]
 async fn a_session_ends_when_its_time_is_over() {
     let house = House::new().await;
     let connect = Connect::new("anna").with(property::SESSION_EXPIRY, &1u32.to_be_bytes());
-    let connect = Connect {
-        clean: false,
-        ..connect
-    };
+    let connect = Connect { clean: false, ..connect };
     let (client, _) = house.connects(V5, &connect).await;
     client.leaves().await;
     let (client, present) = house.connects(V5, &connect).await;
@@ -141,9 +120,7 @@ async fn the_broker_grants_no_longer_life_than_its_limit_and_says_so() {
     let house = House::with(|limits| limits.session_expiry_max = Duration::from_secs(60)).await;
     let mut client = house.stranger(V5).await;
     let connect = Connect::new("anna").with(property::SESSION_EXPIRY, &[0xFF; 4]);
-    let Packet::Connack { properties, .. } = client.connect(&connect).await else {
-        panic!()
-    };
+    let Packet::Connack { properties, .. } = client.connect(&connect).await else { panic!() };
     assert_eq!(properties[&property::SESSION_EXPIRY], 60u32.to_be_bytes());
 }
 
@@ -155,18 +132,14 @@ async fn a_message_that_expired_in_the_queue_is_not_delivered() {
     client.subscribes("s", 1).await;
     client.leaves().await;
     let mut sender = house.friend("sender").await;
-    let lasting = |text: &str, n: u32| {
-        Message::new("s", text, 1).with(property::MESSAGE_EXPIRY, &n.to_be_bytes())
-    };
+    let lasting = |text: &str, n: u32| Message::new("s", text, 1).with(property::MESSAGE_EXPIRY, &n.to_be_bytes());
     sender.delivers(lasting("short", 1)).await;
     sender.delivers(lasting("long", 100)).await;
     tokio::time::sleep(Duration::from_millis(2100)).await;
     let (mut client, _) = house.connects(V5, &connect).await;
     let message = client.receives().await;
     assert_eq!(message.text(), "long");
-    let left: [u8; 4] = message.properties[&property::MESSAGE_EXPIRY][..]
-        .try_into()
-        .unwrap();
+    let left: [u8; 4] = message.properties[&property::MESSAGE_EXPIRY][..].try_into().unwrap();
     assert!((95..=98).contains(&u32::from_be_bytes(left)));
     client.hears_nothing_for(MOMENT).await;
 }

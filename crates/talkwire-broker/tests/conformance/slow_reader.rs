@@ -25,10 +25,7 @@ async fn others_are_served_while_one_does_not_read_and_it_is_given_up_in_the_end
             assert_eq!(quick.receives().await.payload.len(), text.len());
         }
         let took = begun.elapsed();
-        assert!(
-            took < Duration::from_secs(20),
-            "the slow reader held the others up: {took:?}"
-        );
+        assert!(took < Duration::from_secs(20), "the slow reader held the others up: {took:?}");
         house.gate.was_told("disconnected slow Lost").await;
         quick.leaves().await;
         sender.leaves().await;

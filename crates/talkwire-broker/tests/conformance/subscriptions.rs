@@ -5,10 +5,7 @@ use crate::house::House;
 use crate::packets::Message;
 use std::collections::BTreeSet;
 
-const V5: Way = Way {
-    version: 5,
-    web_socket: false,
-};
+const V5: Way = Way { version: 5, web_socket: false };
 
 #[tokio::test]
 async fn wildcards_match_as_the_standard_says() {
@@ -55,15 +52,7 @@ async fn each_filter_of_a_request_gets_its_answer() {
     let house = House::new().await;
     for way in WAYS {
         let mut client = house.client(way, "anna").await;
-        let answers = client
-            .asks_for(&[
-                ("a", 0),
-                ("forbidden/#", 1),
-                ("b/+", 1),
-                ("c/#/d", 1),
-                ("d", 2),
-            ])
-            .await;
+        let answers = client.asks_for(&[("a", 0), ("forbidden/#", 1), ("b/+", 1), ("c/#/d", 1), ("d", 2)]).await;
         let expected = match way.version {
             5 => [0, 0x87, 1, 0x8F, 2],
             _ => [0, 0x80, 1, 0x80, 2],
@@ -72,13 +61,7 @@ async fn each_filter_of_a_request_gets_its_answer() {
         client.leaves().await;
     }
     house.gate.was_told("subscribed anna b/+ 1").await;
-    assert!(
-        !house
-            .gate
-            .events()
-            .iter()
-            .any(|event| event.contains("forbidden"))
-    );
+    assert!(!house.gate.events().iter().any(|event| event.contains("forbidden")));
 }
 
 #[tokio::test]
@@ -117,11 +100,7 @@ async fn no_local_keeps_ones_own_words_away() {
     let no_local = 0x04;
     assert_eq!(client.asks_for(&[("a", 1 | no_local)]).await, [1]);
     client.delivers(Message::new("a", "mine", 1)).await;
-    house
-        .friend("ben")
-        .await
-        .delivers(Message::new("a", "his", 1))
-        .await;
+    house.friend("ben").await.delivers(Message::new("a", "his", 1)).await;
     assert_eq!(client.hears().await.1, "his");
 }
 
@@ -168,13 +147,7 @@ async fn shared_subscriptions_get_no_kept_messages_and_malformed_ones_are_refuse
     let house = House::new().await;
     house.broker.publish("w", "kept", 1, true).await.unwrap();
     let mut client = house.friend("anna").await;
-    for filter in [
-        "$share/g",
-        "$share//w",
-        "$share/g/",
-        "$share/+/w",
-        "$share/a#/w",
-    ] {
+    for filter in ["$share/g", "$share//w", "$share/g/", "$share/+/w", "$share/a#/w"] {
         let answer = client.asks_for(&[(filter, 1)]).await;
         assert!(answer[0] >= 0x80, "{filter}: {answer:02x?}");
     }
@@ -187,8 +160,5 @@ async fn shared_subscriptions_get_no_kept_messages_and_malformed_ones_are_refuse
 async fn a_gate_is_asked_about_the_whole_shared_filter() {
     let house = House::new().await;
     let mut client = house.client(V5, "anna").await;
-    assert_eq!(
-        client.asks_for(&[("$share/g/forbidden/#", 1)]).await,
-        [0x87]
-    );
+    assert_eq!(client.asks_for(&[("$share/g/forbidden/#", 1)]).await, [0x87]);
 }

@@ -7,10 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message as Frame;
 
-const WS: Way = Way {
-    version: 5,
-    web_socket: true,
-};
+const WS: Way = Way { version: 5, web_socket: true };
 
 async fn upgrade(house: &House, path: &str, headers: &str) -> (TcpStream, String) {
     let mut stream = TcpStream::connect(house.addr(true)).await.unwrap();
@@ -47,10 +44,7 @@ async fn the_subprotocol_is_agreed_on_and_may_be_missing() {
     let house = House::new().await;
     let offer = "Sec-WebSocket-Protocol: chat, mqtt\r\n";
     let (_, answer) = upgrade(&house, "/", offer).await;
-    assert!(
-        answer.contains("\r\nsec-websocket-protocol: mqtt\r\n"),
-        "{answer}"
-    );
+    assert!(answer.contains("\r\nsec-websocket-protocol: mqtt\r\n"), "{answer}");
     let (_, answer) = upgrade(&house, "/", "Sec-WebSocket-Protocol: chat\r\n").await;
     assert!(answer.starts_with("http/1.1 101"), "{answer}");
     assert!(!answer.contains("sec-websocket-protocol"), "{answer}");
@@ -64,10 +58,7 @@ async fn the_gate_learns_where_a_browser_comes_from() {
     let mut frame = vec![0x82, 0x80 | u8::try_from(packet.len()).unwrap(), 0, 0, 0, 0];
     frame.extend(packet);
     stream.write_all(&frame).await.unwrap();
-    house
-        .gate
-        .was_told("connect tab V311 Some(\"http://localhost:5000\")")
-        .await;
+    house.gate.was_told("connect tab V311 Some(\"http://localhost:5000\")").await;
 }
 
 #[tokio::test]
@@ -116,9 +107,7 @@ async fn frames_that_break_off_lie_or_are_unmasked_end_the_connection_only() {
     let witness = house.friend("witness").await;
     let frames: [&[u8]; 5] = [
         // Claims an exabyte.
-        &[
-            0x82, 0xFF, 0x0F, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0, 0, 0, 0,
-        ],
+        &[0x82, 0xFF, 0x0F, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0, 0, 0, 0],
         // Not masked.
         &[0x82, 0x02, 0xC0, 0x00],
         // A reserved opcode.
@@ -151,16 +140,10 @@ async fn a_message_in_a_thousand_fragments_is_one_message() {
     for (n, byte) in packet.iter().enumerate() {
         let opcode = if n == 0 { 2 } else { 0 };
         let end = if n == last { 0x80 } else { 0 };
-        stream
-            .write_all(&[opcode | end, 0x81, 0, 0, 0, 0, *byte])
-            .await
-            .unwrap();
+        stream.write_all(&[opcode | end, 0x81, 0, 0, 0, 0, *byte]).await.unwrap();
     }
     let mut answer = [0; 6];
-    tokio::time::timeout(PATIENCE, stream.read_exact(&mut answer))
-        .await
-        .unwrap()
-        .unwrap();
+    tokio::time::timeout(PATIENCE, stream.read_exact(&mut answer)).await.unwrap().unwrap();
     assert_eq!(answer, [0x82, 4, 0x20, 2, 0, 0]);
 }
 

@@ -5,10 +5,7 @@ use crate::house::{House, MOMENT};
 use crate::packets::{Connect, Message, Packet, packet, property};
 use std::time::Duration;
 
-const V5: Way = Way {
-    version: 5,
-    web_socket: false,
-};
+const V5: Way = Way { version: 5, web_socket: false };
 
 fn with_will(id: &str) -> Connect {
     Connect::new(id).will(Message::new("lwt/x", "gone", 1).retained())
@@ -27,10 +24,7 @@ async fn a_client_that_vanishes_is_spoken_for_through_the_gate_and_the_will_is_k
         assert_eq!(heard.properties.get(&property::USER), None);
         let seen = house.gate.seen().pop().unwrap();
         assert!(seen.is_will && seen.retain);
-        assert_eq!(
-            (&*seen.client_id, seen.principal.as_deref(), seen.qos),
-            ("anna", Some("anna"), 1)
-        );
+        assert_eq!((&*seen.client_id, seen.principal.as_deref(), seen.qos), ("anna", Some("anna"), 1));
         assert_eq!((&*seen.topic, &seen.payload[..]), ("lwt/x", &b"gone"[..]));
         let mut late = house.client(way, "late").await;
         late.subscribes("lwt/x", 1).await;
@@ -76,9 +70,7 @@ async fn silence_beyond_one_and_a_half_keep_alives_is_a_lost_client() {
 #[tokio::test]
 async fn refused_and_swallowed_messages_are_signs_of_life_too() {
     let house = House::new().await;
-    let (mut client, _) = house
-        .connects(V5, &Connect::new("anna").keep_alive(1))
-        .await;
+    let (mut client, _) = house.connects(V5, &Connect::new("anna").keep_alive(1)).await;
     for _ in 0..8 {
         client.publish(&Message::new("refuse/me", "x", 1)).await;
         assert_eq!(client.next().await, Packet::Puback { id: 1, code: 0x87 });
@@ -106,10 +98,7 @@ async fn a_will_that_the_gate_refuses_or_rewrites_is_not_heard_as_it_was() {
         house.connects(V5, &connect).await.0.vanishes();
         house.gate.was_told("disconnected anna Lost").await;
     }
-    assert_eq!(
-        watcher.hears().await,
-        ("elsewhere".into(), "rewritten".into())
-    );
+    assert_eq!(watcher.hears().await, ("elsewhere".into(), "rewritten".into()));
     assert_eq!(house.gate.seen().len(), 3);
     house.says("end", "x", 1).await;
     assert_eq!(watcher.hears().await.0, "end");
@@ -122,17 +111,11 @@ async fn a_delayed_will_waits_and_a_return_takes_it_back() {
     let connect = Connect::new("anna").resuming().will(will);
     house.connects(V5, &connect).await.0.vanishes();
     house.gate.was_told("disconnected anna Lost").await;
-    assert!(
-        house.gate.seen().is_empty(),
-        "the will came without its delay"
-    );
+    assert!(house.gate.seen().is_empty(), "the will came without its delay");
     let (client, present) = house.connects(V5, &connect).await;
     assert!(present);
     tokio::time::sleep(Duration::from_millis(1500)).await;
-    assert!(
-        house.gate.seen().is_empty(),
-        "the will came although the client had come back"
-    );
+    assert!(house.gate.seen().is_empty(), "the will came although the client had come back");
     client.vanishes();
     let seen = house.gate.has_seen(1).await;
     assert!(seen[0].is_will);
@@ -149,10 +132,6 @@ async fn wills_carry_their_properties() {
     watcher.subscribes("lwt/x", 1).await;
     let user = [crate::packets::string("k"), crate::packets::string("v")].concat();
     let will = Message::new("lwt/x", "gone", 1).with(property::USER, &user);
-    house
-        .connects(V5, &Connect::new("anna").will(will.clone()))
-        .await
-        .0
-        .vanishes();
+    house.connects(V5, &Connect::new("anna").will(will.clone())).await.0.vanishes();
     assert_eq!(watcher.receives().await.properties, will.properties);
 }

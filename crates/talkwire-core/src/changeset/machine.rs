@@ -1,6 +1,7 @@
 //! How a set moves on: one report in, orders out. What to do next is always derived from the operations' states,
 //! so that a set read back from the store goes on where it was.
 
+use super::restore;
 use super::view::outcome_text;
 use super::{Changeset, Measurement, Operation, OperationState as State, Outcome, Status};
 use crate::command;
@@ -11,10 +12,10 @@ use talkwire_proto::DeviceKey;
 const EXTEND_BELOW_MS: i64 = 120_000;
 /// Measuring may take so long after the approval, in milliseconds.
 const MEASURE_MS: i64 = 1_800_000;
+/// Pause before something that a device refused or did not answer is asked again, in milliseconds.
+const AGAIN_MS: i64 = 5_000;
 /// How long after its own deadline an unreachable device is given to have gone back by itself, in milliseconds.
-const GRACE_MS: i64 = 10_000;
-/// Longest pause between two tries to restore, in milliseconds.
-const RETRY_MOST_MS: i64 = 60_000;
+pub(super) const GRACE_MS: i64 = 10_000;
 
 /// Something that happened to a set.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,6 +31,10 @@ pub enum Report {
         /// Hash of the section restored.
         hash: Option<String>,
     },
+    /// The answer of one of its Acts came after its time was over.
+    Late(Box<command::Command>),
+    /// A device undid the undoing of a kept change: what was kept runs there again.
+    UndoLapsed(DeviceKey),
     /// A device is unreachable for longer than the set allows.
     Lost(DeviceKey),
     /// A device came back: ask where it stands.
@@ -70,28 +75,45 @@ pub trait World {
     fn is_under_way(&self, key: &DeviceKey, op: &str) -> bool;
     /// Whether the device is connected.
     fn is_online(&self, key: &DeviceKey) -> bool;
+    /// An argument of a command of the set, by the command's id.
+    fn argument(&self, command_id: &str, name: &str) -> Option<Value>;
 }
 
 /// Takes a report and says what to do.
 pub fn report(set: &mut Changeset, now_ms: i64, report: Report, world: &dyn World) -> Vec<Order> {
     let mut orders = Vec::new();
+    if set.retry_ms.is_some_and(|at| at <= now_ms) {
+        set.retry_ms = None;
+    }
     match report {
+        Report::RollBack(_) if set.status == Status::Committed => {
+            set.enter(Status::Applied, now_ms, "undo asked for by a person");
+            (set.outcome, set.has_receipt, set.restore_tries) = (None, false, 0);
+            go_back(set, "undone");
+        }
+        Report::Late(command) => restore::late_act(set, &command, &mut orders),
+        // What is over stays over: answers and events that come afterwards change nothing.
+        _ if set.status.has_ended() => return orders,
         Report::Ended(command) => ended(set, now_ms, &command, &mut orders),
-        Report::SelfRestored { key, reason, hash } => self_restored(set, &key, &reason, hash),
+        Report::SelfRestored { key, reason, hash } => restore::self_restored(set, now_ms, &key, &reason, hash, &mut orders),
+        Report::UndoLapsed(key) => restore::undo_lapsed(set, now_ms, &key, &mut orders),
         Report::Lost(key) if is_armed(set) && set.operations.iter().any(|operation| operation.key == key && operation.state == State::Applied) => {
             go_back(set, "connection_lost")
         }
-        Report::Back(key) => ask_where_it_stands(set, &key, world, &mut orders),
+        Report::Back(key) => {
+            if set.going_back.is_some() {
+                set.retry_ms = None;
+            }
+            ask_where_it_stands(set, &key, world, &mut orders);
+        }
         Report::Judged(after) if matches!(set.status, Status::Applied | Status::Verifying) && set.going_back.is_none() && set.outcome.is_none() => {
             judged(set, after)
         }
-        Report::RollBack(_) if matches!(set.status, Status::Committed) => {
-            set.enter(Status::Applied, now_ms, "undo asked for by a person");
-            (set.outcome, set.has_receipt) = (None, false);
-            go_back(set, "undone");
+        Report::RollBack(_) => {
+            set.retry_ms = None;
+            go_back(set, "by_person");
         }
-        Report::RollBack(_) if !set.status.has_ended() => go_back(set, "by_person"),
-        Report::Lost(_) | Report::Judged(_) | Report::RollBack(_) | Report::Tick => {}
+        Report::Lost(_) | Report::Judged(_) | Report::Tick => {}
     }
     if is_armed(set) && set.going_back.is_none() && set.deadline_ms.is_some_and(|deadline| deadline <= now_ms) {
         go_back(set, "deadline");
@@ -102,20 +124,17 @@ pub fn report(set: &mut Changeset, now_ms: i64, report: Report, world: &dyn Worl
 
 /// When the set must be looked at again by itself, in Unix milliseconds.
 pub fn next_deadline(set: &Changeset) -> Option<i64> {
-    let extend = set.deadline_ms.filter(|_| is_armed(set) && may_extend(set)).map(|deadline| deadline - EXTEND_BELOW_MS + 1);
-    match set.status {
-        Status::Proposed => Some(set.approve_before_ms),
-        status if status.has_ended() => None,
-        _ => [
-            set.deadline_ms.filter(|_| set.going_back.is_none()),
-            set.deadline_ms.map(|at| at + GRACE_MS).filter(|_| set.going_back.is_some()),
-            set.retry_ms,
-            extend,
-        ]
-        .into_iter()
-        .flatten()
-        .min(),
+    if set.status == Status::Proposed {
+        return Some(set.approve_before_ms);
     }
+    if set.status.has_ended() {
+        return None;
+    }
+    let forward = set.deadline_ms.filter(|_| set.going_back.is_none());
+    let overdue = set.deadline_ms.filter(|_| set.going_back.is_some() && set.status != Status::RollbackFailed).map(|at| at + GRACE_MS);
+    let nearest = set.operations.iter().filter(|_| may_extend(set)).filter_map(extends_at(set)).min();
+    let extend = nearest.map(|at| set.retry_ms.map_or(at, |retry| retry.max(at)));
+    [forward, overdue, set.retry_ms, extend].into_iter().flatten().min()
 }
 
 fn is_armed(set: &Changeset) -> bool {
@@ -126,13 +145,21 @@ fn may_extend(set: &Changeset) -> bool {
     let started = set.approved_ms.unwrap_or(set.created_ms);
     matches!(set.status, Status::Applied | Status::Verifying)
         && set.going_back.is_none()
+        && set.outcome.is_none()
         && set.deadline_ms.is_some_and(|deadline| deadline < started + MEASURE_MS)
 }
 
-fn go_back(set: &mut Changeset, kind: &str) {
+/// When the deadline of an applied operation is near enough to be moved.
+fn extends_at(set: &Changeset) -> impl Fn(&Operation) -> Option<i64> + use<> {
+    let below = EXTEND_BELOW_MS.min(set.rollback_s as i64 * 400);
+    move |operation| operation.deadline_ms.filter(|_| operation.state == State::Applied).map(|deadline| deadline - below + 1)
+}
+
+pub(super) fn go_back(set: &mut Changeset, kind: &str) {
     if set.going_back.is_none() {
         set.going_back = Some(Outcome { kind: kind.into(), text: outcome_text(set, kind) });
         set.outcome = None;
+        set.retry_ms = None;
     }
     for operation in &mut set.operations {
         if matches!(operation.state, State::Planned | State::Prepared) {
@@ -150,33 +177,24 @@ fn judged(set: &mut Changeset, after: Option<Measurement>) {
     };
     if kind == "kept" {
         set.outcome = Some(Outcome { kind: kind.into(), text: outcome_text(set, kind) });
+        set.retry_ms = None;
     } else {
         go_back(set, kind);
     }
 }
 
-fn self_restored(set: &mut Changeset, key: &DeviceKey, reason: &str, hash: Option<String>) {
-    for operation in set.operations.iter_mut().filter(|operation| operation.key == *key) {
-        if matches!(operation.state, State::Applying | State::Applied | State::RestoreFailed) {
-            operation.state = State::Restored;
-            operation.restored_hash = hash.clone().or_else(|| operation.previous_hash.clone());
-        }
-    }
-    if !set.status.has_ended() {
-        let kind = if matches!(reason, "deadline" | "connection_lost" | "restart") { reason } else { "deadline" };
-        go_back(set, kind);
-    }
-}
-
-fn ask_where_it_stands(set: &Changeset, key: &DeviceKey, world: &dyn World, orders: &mut Vec<Order>) {
-    let in_doubt =
-        set.operations.iter().any(|operation| operation.key == *key && operation.undoes_itself && matches!(operation.state, State::Applying | State::Applied));
-    if in_doubt && !set.status.has_ended() && !world.is_under_way(key, "changeset.status") {
+/// A command of the set that is still out answers by itself; only what has no command is asked about.
+fn ask_where_it_stands(set: &mut Changeset, key: &DeviceKey, world: &dyn World, orders: &mut Vec<Order>) {
+    let in_doubt = set.operations.iter().any(|operation| {
+        let in_doubt = operation.state == State::Applied || operation.state == State::Applying && !world.is_under_way(key, &operation.op);
+        operation.key == *key && operation.undoes_itself && in_doubt
+    });
+    if in_doubt && set.going_back.is_none() && !world.is_under_way(key, "changeset.status") {
         orders.push(send(key, "changeset.status", json!({"changeset_id": set.changeset_id}), None));
     }
 }
 
-fn text(value: &Value, name: &str) -> Option<String> {
+pub(super) fn text(value: &Value, name: &str) -> Option<String> {
     value.get(name).and_then(Value::as_str).map(str::to_owned)
 }
 
@@ -184,7 +202,7 @@ fn ended(set: &mut Changeset, now_ms: i64, command: &command::Command, orders: &
     let ok = command.status == command::Status::Completed;
     let result = command.result.clone().unwrap_or(Value::Null);
     let problem = command.error.as_ref().map(|error| error.message.clone());
-    let of_undo = text(&Value::Object(command.args.clone()), "changeset_id").is_some_and(|id| id != set.changeset_id);
+    let of_undo = command.args.get("changeset_id").and_then(Value::as_str).is_some_and(|id| id != set.changeset_id);
     match command.op.as_str() {
         "changeset.prepare" if ok => prepared(set, &command.key, &result),
         "changeset.prepare" => {
@@ -192,38 +210,39 @@ fn ended(set: &mut Changeset, now_ms: i64, command: &command::Command, orders: &
             go_back(set, "prepare_failed");
         }
         "changeset.extend" if ok => {
-            let deadline = now_ms + set.rollback_s as i64 * 1000;
-            set.operations.iter_mut().filter(|operation| operation.key == command.key).for_each(|operation| operation.deadline_ms = Some(deadline));
-            set.deadline_ms = set.operations.iter().filter_map(|operation| operation.deadline_ms).min();
+            // The device counts from when it took the command, which was not before it was sent.
+            let deadline = command.timings.sent_ms.unwrap_or(now_ms) + set.rollback_s as i64 * 1000;
+            let moved = set.operations.iter_mut().filter(|operation| operation.key == command.key && operation.state == State::Applied);
+            moved.for_each(|operation| operation.deadline_ms = operation.deadline_ms.max(Some(deadline)));
+            settle_deadline(set);
         }
-        "changeset.extend" => {}
+        "changeset.extend" => set.retry_ms = Some(now_ms + AGAIN_MS),
         "changeset.commit" if ok => {
             for operation in set.operations.iter_mut().filter(|operation| operation.key == command.key) {
                 match operation.state {
-                    State::Applied => operation.state = State::Committed,
+                    State::Applied if !of_undo => operation.state = State::Committed,
                     State::Undoing if of_undo => operation.state = State::Restored,
                     _ => {}
                 }
             }
         }
+        "changeset.commit" if of_undo => restore::undo_not_kept(set, now_ms, command, orders),
         "changeset.commit" => commit_failed(set, now_ms, command),
-        "changeset.rollback" if ok => {
-            let hash = text(&result, "restored_hash");
-            for operation in set.operations.iter_mut().filter(|operation| operation.key == command.key) {
-                if matches!(operation.state, State::Applying | State::Applied | State::RestoreFailed) {
-                    operation.restored_hash = hash.clone().or_else(|| operation.previous_hash.clone());
-                    operation.state = State::Restored;
-                }
+        "changeset.rollback" => restore::rollback_answered(set, now_ms, command, orders),
+        "changeset.status" if ok => status_told(set, now_ms, &command.key, &result, orders),
+        "changeset.status" => set.retry_ms = Some(now_ms + AGAIN_MS),
+        _ => {
+            if let Some(at) = set.operations.iter().position(|operation| operation.command_id.as_deref() == Some(&command.id)) {
+                act_ended(set, now_ms, at, command, orders);
             }
         }
-        "changeset.rollback" => restore_failed(set, now_ms, &command.key, problem, orders),
-        "changeset.status" if ok => status_told(set, &command.key, &result),
-        "changeset.status" => {}
-        _ => match set.operations.iter().position(|operation| operation.command_id.as_deref() == Some(&command.id)) {
-            Some(at) => act_ended(set, now_ms, at, command, orders),
-            None => {}
-        },
     }
+}
+
+/// The set's deadline is that of its first operation to go back.
+fn settle_deadline(set: &mut Changeset) {
+    let running = set.operations.iter().filter(|operation| matches!(operation.state, State::Applying | State::Applied));
+    set.deadline_ms = running.filter_map(|operation| operation.deadline_ms).min().or(set.deadline_ms);
 }
 
 fn act_ended(set: &mut Changeset, now_ms: i64, at: usize, command: &command::Command, orders: &mut Vec<Order>) {
@@ -233,17 +252,22 @@ fn act_ended(set: &mut Changeset, now_ms: i64, at: usize, command: &command::Com
     let rollback_ms = set.rollback_s as i64 * 1000;
     let sent_ms = command.timings.sent_ms.unwrap_or(now_ms);
     let operation = &mut set.operations[at];
+    let hash = text(&result, "config_hash");
     match (operation.state, ok) {
+        (State::Applying, true) if operation.undoes_itself && hash.is_none() => {
+            operation.error = Some("the device gave no proof (config_hash) of what runs now".into());
+            go_back(set, "apply_failed");
+        }
         (State::Applying, true) => {
             operation.state = State::Applied;
             operation.applied = result.get("applied").cloned().unwrap_or(result.clone());
-            operation.applied_hash = text(&result, "config_hash");
+            operation.applied_hash = hash;
             if let Some(previous) = result.get("previous").filter(|value| !value.is_null()) {
                 operation.previous = previous.clone();
             }
             operation.previous_hash = text(&result, "previous_hash").or(operation.previous_hash.take());
             operation.deadline_ms = Some(sent_ms + rollback_ms);
-            set.deadline_ms = set.operations.iter().filter_map(|operation| operation.deadline_ms).min();
+            settle_deadline(set);
         }
         (State::Applying, false) => {
             operation.error = problem;
@@ -255,13 +279,7 @@ fn act_ended(set: &mut Changeset, now_ms: i64, at: usize, command: &command::Com
             }
             go_back(set, "apply_failed");
         }
-        // An undo after the commit, or a restore of a device without a journal.
-        (State::Committed, true) if operation.undoes_itself => operation.state = State::Undoing,
-        (State::Committed | State::Applied | State::RestoreFailed, true) => operation.state = State::Restored,
-        (State::Committed | State::Applied | State::RestoreFailed, false) => {
-            let key = operation.key.clone();
-            restore_failed(set, now_ms, &key, problem, orders);
-        }
+        _ if set.going_back.is_some() => restore::undo_answered(set, now_ms, at, ok, hash, problem, orders),
         _ => {}
     }
 }
@@ -286,36 +304,35 @@ fn prepared(set: &mut Changeset, key: &DeviceKey, result: &Value) {
 }
 
 fn commit_failed(set: &mut Changeset, now_ms: i64, command: &command::Command) {
-    let gone = command.error.as_ref().is_some_and(|error| matches!(error.code.as_str(), "E_CHANGESET_STATE" | "E_NOT_FOUND"));
-    if gone && set.going_back.is_none() {
-        self_restored(set, &command.key, "deadline", None);
-    } else {
-        set.retry_ms = Some(now_ms + 1_000);
+    let error = command.error.as_ref();
+    let code = error.map(|error| error.code.as_str()).unwrap_or_default();
+    let mine = |operation: &&mut Operation| operation.key == command.key && operation.state == State::Applied;
+    match code {
+        // It went back by itself, or is doing so: then all of the set goes back.
+        "E_CHANGESET_STATE" => {
+            if error.and_then(|error| error.details.get("state")).is_some_and(|state| state == "rolled_back") {
+                set.operations.iter_mut().filter(mine).for_each(restore::restored_as_before);
+            }
+            go_back(set, "deadline");
+        }
+        // It no longer knows the set, so nothing guards what may still run there.
+        "E_NOT_FOUND" => {
+            set.operations.iter_mut().filter(mine).for_each(|operation| operation.state = State::Committed);
+            go_back(set, "restart");
+        }
+        _ => set.retry_ms = Some(now_ms + 1_000),
     }
 }
 
-fn restore_failed(set: &mut Changeset, now_ms: i64, key: &DeviceKey, problem: Option<String>, orders: &mut Vec<Order>) {
-    set.restore_tries += 1;
-    set.retry_ms = Some(now_ms + (1_000_i64 << set.restore_tries.min(6)).min(RETRY_MOST_MS));
-    for operation in set
-        .operations
-        .iter_mut()
-        .filter(|operation| operation.key == *key && matches!(operation.state, State::Applying | State::Applied | State::RestoreFailed))
-    {
-        operation.state = State::RestoreFailed;
-        operation.error.clone_from(&problem);
-    }
-    if set.status != Status::RollbackFailed {
-        set.enter(Status::RollbackFailed, now_ms, problem.clone().unwrap_or_else(|| "a device could not go back".into()));
-    }
-    orders.push(Order::Alert(format!("E_LLM_ROLLBACK_FAILED: {key} could not restore {}: {}", set.changeset_id, problem.unwrap_or_default())));
-}
-
-fn status_told(set: &mut Changeset, key: &DeviceKey, result: &Value) {
+fn status_told(set: &mut Changeset, now_ms: i64, key: &DeviceKey, result: &Value, orders: &mut Vec<Order>) {
+    let undoing = result.get("undoing") == Some(&Value::Bool(true));
     match text(result, "state").as_deref() {
+        Some("pending") if undoing => go_back(set, "deadline"),
         Some("pending") => {
+            let deadline = set.deadline_ms;
             for operation in set.operations.iter_mut().filter(|operation| operation.key == *key && operation.state == State::Applying) {
                 operation.applied_hash = text(result, "config_hash");
+                operation.deadline_ms = operation.deadline_ms.or(deadline);
                 operation.state = State::Applied;
             }
         }
@@ -324,12 +341,16 @@ fn status_told(set: &mut Changeset, key: &DeviceKey, result: &Value) {
             .iter_mut()
             .filter(|operation| operation.key == *key && operation.state == State::Applied)
             .for_each(|operation| operation.state = State::Committed),
-        Some("rolled_back" | "unknown") => self_restored(set, key, "restart", None),
-        _ => {}
+        Some("rolled_back") => restore::self_restored(set, now_ms, key, "restart", text(result, "restored_hash"), orders),
+        Some("unknown") => {
+            restore::unknown_there(set, key);
+            go_back(set, "restart");
+        }
+        _ => set.retry_ms = Some(now_ms + AGAIN_MS),
     }
 }
 
-fn send(key: &DeviceKey, op: &str, args: Value, operation: Option<usize>) -> Order {
+pub(super) fn send(key: &DeviceKey, op: &str, args: Value, operation: Option<usize>) -> Order {
     let args = match args {
         Value::Object(args) => args,
         _ => Map::new(),
@@ -342,7 +363,7 @@ fn advance(set: &mut Changeset, now_ms: i64, world: &dyn World, orders: &mut Vec
         return;
     }
     if set.going_back.is_some() {
-        return restore(set, now_ms, world, orders);
+        return restore::restore(set, now_ms, world, orders);
     }
     match set.status {
         Status::Approved => {
@@ -383,9 +404,10 @@ fn prepare_or_apply(set: &mut Changeset, now_ms: i64, world: &dyn World, orders:
         return;
     }
     if let Some(at) = set.operations.iter().position(|operation| operation.state == State::Applying) {
-        // Its command is out, or was when the server stopped: then the device is asked where it stands.
+        // Its command is out. If it is not, the device is asked where it stands.
         let operation = &set.operations[at];
-        if !world.is_under_way(&operation.key, &operation.op) && !world.is_under_way(&operation.key, "changeset.status") && world.is_online(&operation.key) {
+        let asked = world.is_under_way(&operation.key, &operation.op) || world.is_under_way(&operation.key, "changeset.status");
+        if !asked && world.is_online(&operation.key) && set.retry_ms.is_none() {
             orders.push(send(&operation.key, "changeset.status", json!({"changeset_id": set.changeset_id}), None));
         }
         return;
@@ -398,7 +420,9 @@ fn prepare_or_apply(set: &mut Changeset, now_ms: i64, world: &dyn World, orders:
         }
         set.operations[at].state = State::Applying;
         // From the moment it may be applied, the clock runs.
-        set.deadline_ms.get_or_insert(now_ms + set.rollback_s as i64 * 1000);
+        let deadline = now_ms + set.rollback_s as i64 * 1000;
+        set.operations[at].deadline_ms = Some(deadline);
+        set.deadline_ms.get_or_insert(deadline);
         let operation = &set.operations[at];
         orders.push(Order::Send { key: operation.key.clone(), op: operation.op.clone(), args, operation: Some(at) });
         return;
@@ -413,22 +437,19 @@ fn prepare_or_apply(set: &mut Changeset, now_ms: i64, world: &dyn World, orders:
 }
 
 fn commit(set: &mut Changeset, now_ms: i64, world: &dyn World, orders: &mut Vec<Order>) {
-    set.operations
-        .iter_mut()
-        .filter(|operation| operation.state == State::Applied && !operation.undoes_itself)
-        .for_each(|operation| operation.state = State::Committed);
-    let open = devices(set, |operation| operation.state == State::Applied);
+    let open = devices(set, |operation| operation.state == State::Applied && operation.undoes_itself);
     if open.is_empty() {
+        // Devices without a journal have nothing to confirm: theirs counts as kept once all others are.
+        set.operations.iter_mut().filter(|operation| operation.state == State::Applied).for_each(|operation| operation.state = State::Committed);
         set.deadline_ms = None;
         set.retry_ms = None;
         set.enter(Status::Committed, now_ms, set.outcome.as_ref().map_or(String::new(), |outcome| outcome.text.clone()));
         orders.push(Order::Ended);
         return;
     }
-    if set.retry_ms.is_some_and(|at| at > now_ms) {
+    if set.retry_ms.is_some() {
         return;
     }
-    set.retry_ms = None;
     for key in open {
         if world.is_online(&key) && !world.is_under_way(&key, "changeset.commit") {
             orders.push(send(&key, "changeset.commit", json!({"changeset_id": set.changeset_id}), None));
@@ -436,69 +457,21 @@ fn commit(set: &mut Changeset, now_ms: i64, world: &dyn World, orders: &mut Vec<
     }
 }
 
+/// While it is measured, deadlines that come near are moved; a device that does not answer is asked again after a pause.
 fn extend(set: &mut Changeset, now_ms: i64, world: &dyn World, orders: &mut Vec<Order>) {
-    let near = set.deadline_ms.is_some_and(|deadline| deadline - now_ms < EXTEND_BELOW_MS.min(set.rollback_s as i64 * 400));
-    if near && may_extend(set) {
-        for key in devices(set, |operation| operation.state == State::Applied && operation.undoes_itself) {
-            if world.is_online(&key) && !world.is_under_way(&key, "changeset.extend") {
-                orders.push(send(&key, "changeset.extend", json!({"changeset_id": set.changeset_id, "timeout_s": set.rollback_s}), None));
-            }
-        }
-    }
-}
-
-fn restore(set: &mut Changeset, now_ms: i64, world: &dyn World, orders: &mut Vec<Order>) {
-    let Some(at) = set.operations.iter().rposition(|operation| !matches!(operation.state, State::Restored | State::NotApplied)) else {
-        set.outcome = set.going_back.clone();
-        set.deadline_ms = None;
-        set.retry_ms = None;
-        set.enter(Status::RolledBack, now_ms, set.outcome.as_ref().map_or(String::new(), |outcome| outcome.text.clone()));
-        orders.push(Order::Ended);
-        return;
-    };
-    let operation = set.operations[at].clone();
-    let key = &operation.key;
-    let busy = ["changeset.rollback", "changeset.commit", operation.op.as_str()].iter().any(|op| world.is_under_way(key, op));
-    if busy || (operation.state == State::RestoreFailed && set.retry_ms.is_some_and(|at| at > now_ms)) {
+    if !may_extend(set) || set.retry_ms.is_some() {
         return;
     }
-    if !world.is_online(key) {
-        let overdue = !operation.undoes_itself || operation.state == State::Committed || set.deadline_ms.is_none_or(|deadline| deadline + GRACE_MS <= now_ms);
-        if overdue && set.status != Status::RollbackFailed {
-            let why = format!("{} is not connected; it is asked again when it comes back", operation.device_name);
-            set.enter(Status::RollbackFailed, now_ms, why.clone());
-            orders.push(Order::Alert(format!("E_LLM_ROLLBACK_FAILED: {key}: {why}")));
+    let extends_at = extends_at(set);
+    let is_near = |operation: &Operation| extends_at(operation).is_some_and(|at| at <= now_ms);
+    for key in devices(set, |operation| operation.undoes_itself && is_near(operation)) {
+        set.retry_ms = Some(now_ms + AGAIN_MS);
+        if world.is_online(&key) && !world.is_under_way(&key, "changeset.extend") {
+            orders.push(send(&key, "changeset.extend", json!({"changeset_id": set.changeset_id, "timeout_s": set.rollback_s}), None));
         }
-        return;
     }
-    set.retry_ms = None;
-    let undo_id = format!("{}.undo", set.changeset_id);
-    let order = match operation.state {
-        State::Undoing => send(key, "changeset.commit", json!({"changeset_id": undo_id}), None),
-        State::Committed | State::Applied | State::Applying | State::RestoreFailed if !operation.undoes_itself || operation.state == State::Committed => {
-            match undo_args(&operation) {
-                Some(mut args) => {
-                    if operation.undoes_itself {
-                        args.insert("changeset_id".into(), json!(undo_id));
-                        args.insert("auto_rollback_timeout".into(), json!(set.rollback_s));
-                    }
-                    Order::Send { key: key.clone(), op: operation.op.clone(), args, operation: Some(at) }
-                }
-                None => {
-                    let why = Some("what was there before is not known, so it must be put back by hand".to_owned());
-                    return restore_failed(set, now_ms, key, why, orders);
-                }
-            }
-        }
-        _ => send(key, "changeset.rollback", json!({"changeset_id": set.changeset_id}), None),
-    };
-    orders.push(order);
-}
-
-/// The arguments that put back what was there: those given with the plan, or the captured section's values of the same arguments.
-fn undo_args(operation: &Operation) -> Option<Map<String, Value>> {
-    let captured = operation.previous.as_object();
-    let from_section = captured
-        .and_then(|section| operation.args.keys().map(|name| section.get(name).map(|value| (name.clone(), value.clone()))).collect::<Option<Map<_, _>>>());
-    from_section.or_else(|| operation.undo_args.clone())
+    // Nobody but this timer undoes on a device without a journal.
+    let deadline = now_ms + set.rollback_s as i64 * 1000;
+    set.operations.iter_mut().filter(|operation| !operation.undoes_itself && is_near(operation)).for_each(|operation| operation.deadline_ms = Some(deadline));
+    settle_deadline(set);
 }

@@ -25,13 +25,42 @@ pub fn check_text(text: &str) -> Result<String, Refused> {
     Ok(text)
 }
 
-const MENTIONS: [&str; 4] = ["@ai", "@助手", "@智能助手", "@assistant"];
+/// Longest first, so that no name is taken for a part of another.
+const MENTIONS: [&str; 5] = ["@assistant", "@智能助手", "@ai助手", "@助手", "@ai"];
 const RESERVED: [&str; 12] = ["ai", "assistant", "ai assistant", "ai助手", "助手", "智能助手", "admin", "administrator", "system", "talkwire", "bot", "owner"];
+
+/// Where the text calls the assistant: byte offset and length. `@airport` and `ann@ai.example` do not.
+fn mention(text: &str) -> Option<(usize, usize)> {
+    let lower = text.to_ascii_lowercase();
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    text.char_indices().filter(|(_, c)| *c == '@').find_map(|(at, _)| {
+        let name = MENTIONS.iter().find(|mention| lower[at..].starts_with(**mention))?;
+        let (before, after) = (text[..at].chars().next_back(), text[at + name.len()..].chars().next());
+        (!before.is_some_and(is_word) && !after.is_some_and(is_word)).then_some((at, name.len()))
+    })
+}
 
 /// Whether the text speaks to the assistant.
 pub fn mentions_assistant(text: &str) -> bool {
-    let text = text.to_lowercase().replace('＠', "@");
-    MENTIONS.iter().any(|mention| text.contains(mention))
+    mention(&text.replace('＠', "@")).is_some()
+}
+
+/// The sentence without the words that call the assistant.
+pub fn without_mention(text: &str) -> String {
+    let mut left = text.replace('＠', "@");
+    while let Some((at, length)) = mention(&left) {
+        left.replace_range(at..at + length, " ");
+    }
+    left.trim().to_owned()
+}
+
+/// A name as people confuse it: without case, width, spaces and signs.
+pub fn folded_name(name: &str) -> String {
+    let narrow = |c: char| match c {
+        '\u{ff01}'..='\u{ff5e}' => char::from_u32(c as u32 - 0xfee0).unwrap_or(c),
+        c => c,
+    };
+    name.chars().map(narrow).flat_map(char::to_lowercase).filter(|c| c.is_alphanumeric()).collect()
 }
 
 /// The role and name shown for whoever speaks: decided by identity, never by what the message says of itself.
@@ -45,7 +74,7 @@ pub fn speaker(principal: &Principal, claimed: Option<&str>) -> (Role, String) {
             let wanted = claimed.map(shown_name).filter(|name| !name.is_empty()).unwrap_or_else(|| shown_name(name));
             let wanted = if wanted.is_empty() { "MQTT用户".to_owned() } else { wanted };
             // A guest may not wear the name of the assistant, the system or an account.
-            let folded: String = wanted.to_lowercase().chars().filter(|c| c.is_alphanumeric()).collect();
+            let folded = folded_name(&wanted);
             let is_reserved = RESERVED.iter().any(|name| folded == name.replace(' ', ""));
             (Role::Guest, if is_reserved { format!("{wanted} (guest)") } else { wanted })
         }
@@ -59,7 +88,7 @@ mod tests {
 
     #[test]
     fn a_guest_cannot_wear_the_assistants_name() {
-        for name in ["AI assistant", "智能助手", "admin", "A\u{200b}I", " System "] {
+        for name in ["AI assistant", "智能助手", "admin", "A\u{200b}I", " System ", "ＡＩ 助手", "Admin."] {
             let (role, shown) = speaker(&Principal::Guest { name: "c1".into() }, Some(name));
             assert_eq!(role, Role::Guest);
             assert!(shown.ends_with("(guest)"), "{name:?} was shown as {shown:?}");
@@ -82,6 +111,9 @@ mod tests {
     #[test]
     fn the_assistant_is_meant_when_it_is_mentioned_in_any_case() {
         assert!(mentions_assistant("hey @Ai, help") && mentions_assistant("@智能助手 在吗") && mentions_assistant("＠助手"));
-        assert!(!mentions_assistant("the air is thin"));
+        for text in ["the air is thin", "ann@ai.example", "@airport", "see @assistants"] {
+            assert!(!mentions_assistant(text), "{text}");
+        }
+        assert_eq!(without_mention("＠AI @助手 Wi-Fi 很慢"), "Wi-Fi 很慢");
     }
 }

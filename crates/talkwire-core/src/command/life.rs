@@ -8,8 +8,10 @@ use talkwire_proto::command::{Ack, Answer, CommandError, Outcome};
 
 /// Published again when not acknowledged after this time, in milliseconds; doubled each time.
 const RESEND_MS: i64 = 2_000;
-/// Published at most so often.
+/// Published at most so often by the clock…
 const ATTEMPTS: u32 = 4;
+/// …and so often in all, with those after a device came back.
+const PUBLISHES: u32 = 8;
 /// Ended commands stay known for late and repeated results, at most so many…
 const KNOWN: usize = 20_000;
 /// …and so long, in milliseconds.
@@ -41,7 +43,7 @@ pub enum Change {
 #[derive(Debug, Clone, Default)]
 pub struct Life {
     commands: BTreeMap<String, Command>,
-    open: BTreeSet<String>,
+    open: BTreeMap<DeviceKey, BTreeSet<String>>,
     due: BTreeSet<(i64, String)>,
     ended: VecDeque<(i64, String)>,
 }
@@ -53,7 +55,7 @@ impl Life {
         if command.status.has_ended() {
             self.ended.push_back((command.timings.ended_ms.unwrap_or_default(), id.clone()));
         } else {
-            self.open.insert(id.clone());
+            self.open.entry(command.key.clone()).or_default().insert(id.clone());
             self.schedule(&command);
         }
         self.commands.insert(id, command);
@@ -63,12 +65,11 @@ impl Life {
     ///
     /// `limit`: how many of the tool the device runs at once, as it declared.
     pub fn submit(&mut self, now_ms: i64, command: Command, limit: Option<u64>) -> Change {
-        let same_tool =
-            |other: &Command| other.key == command.key && other.status != Status::Created && (other.op == command.op || (other.is_act && command.is_act));
-        let running = self.open().filter(|other| same_tool(other)).count() as u64;
+        let same_tool = |other: &Command| other.status != Status::Created && (other.op == command.op || (other.is_act && command.is_act));
+        let running = self.open_of(&command.key).filter(|other| same_tool(other)).count() as u64;
         let limit = if command.is_act { 1 } else { limit.unwrap_or(u64::MAX).max(1) };
         let id = command.id.clone();
-        self.open.insert(id.clone());
+        self.open.entry(command.key.clone()).or_default().insert(id.clone());
         let waits = running >= limit;
         if waits {
             // A command that never gets its turn ends at its deadline all the same.
@@ -111,18 +112,25 @@ impl Life {
         }
     }
 
-    fn known(&self, id: &str, from: &DeviceKey) -> Result<Command, Change> {
+    fn known(&self, id: &str, from: &DeviceKey) -> Result<Command, Box<Change>> {
         match self.commands.get(id) {
             Some(command) if command.key == *from => Ok(command.clone()),
-            other => Err(Change::Foreign { id: id.chars().take(128).collect(), asked: other.map(|command| command.key.clone()) }),
+            other => Err(Box::new(Change::Foreign { id: id.chars().take(128).collect(), asked: other.map(|command| command.key.clone()) })),
         }
     }
 
     fn keep(&mut self, before: &Command, command: Command) -> Command {
         self.unschedule(before);
         if command.status.has_ended() {
-            self.open.remove(&command.id);
-            self.ended.push_back((command.timings.ended_ms.unwrap_or_default(), command.id.clone()));
+            if let Some(open) = self.open.get_mut(&command.key) {
+                open.remove(&command.id);
+                if open.is_empty() {
+                    self.open.remove(&command.key);
+                }
+            }
+            let at = command.timings.ended_ms.unwrap_or_default();
+            self.ended.push_back((at, command.id.clone()));
+            self.forget(at);
         } else {
             self.schedule(&command);
         }
@@ -130,11 +138,20 @@ impl Life {
         command
     }
 
+    /// Lets go of commands that ended long ago, or when there are too many.
+    fn forget(&mut self, now_ms: i64) {
+        while self.ended.len() > KNOWN || self.ended.front().is_some_and(|(at, _)| *at < now_ms - KNOWN_MS) {
+            if let Some((_, id)) = self.ended.pop_front() {
+                self.commands.remove(&id);
+            }
+        }
+    }
+
     /// The device took a command, or did not.
     pub fn ack(&mut self, now_ms: i64, from: &DeviceKey, ack: Ack) -> Change {
         let before = match self.known(&ack.id, from) {
             Ok(command) => command,
-            Err(foreign) => return foreign,
+            Err(foreign) => return *foreign,
         };
         let mut command = before.clone();
         match (command.status, ack.accepted) {
@@ -156,7 +173,7 @@ impl Life {
     pub fn answer(&mut self, now_ms: i64, from: &DeviceKey, answer: Answer) -> Change {
         let before = match self.known(&answer.id, from) {
             Ok(command) => command,
-            Err(foreign) => return foreign,
+            Err(foreign) => return *foreign,
         };
         let mut command = before.clone();
         let Some(outcome) = answer.outcome else {
@@ -168,7 +185,9 @@ impl Life {
             command.timings.acked_ms.get_or_insert(now_ms);
             return Change::Updated(self.keep(&before, command));
         };
-        let done = matches!(outcome, Outcome::Completed | Outcome::Partial);
+        // A change that was made in part was not made.
+        let changes = command.is_act || command.changeset_id.is_some();
+        let done = outcome == Outcome::Completed || (outcome == Outcome::Partial && !changes);
         let late = command.status == Status::TimedOut;
         if (command.status.has_ended() && !late) || command.status == Status::Created {
             return Change::Duplicate(command);
@@ -223,30 +242,32 @@ impl Life {
                 changes.push(self.send(now_ms, &id));
             }
         }
-        while self.ended.len() > KNOWN || self.ended.front().is_some_and(|(at, _)| *at < now_ms - KNOWN_MS) {
-            if let Some((_, id)) = self.ended.pop_front() {
-                self.commands.remove(&id);
-            }
-        }
+        self.forget(now_ms);
         changes
     }
 
     /// After a command ended: the next one that waits for the same device, when there is room.
     pub fn next_turn(&mut self, now_ms: i64, ended: &Command) -> Option<Change> {
-        let waits = |other: &&Command| other.key == ended.key && other.status == Status::Created && (other.op == ended.op || (other.is_act && ended.is_act));
-        let id = self.open().find(waits)?.id.clone();
+        let waits = |other: &&Command| other.status == Status::Created && (other.op == ended.op || (other.is_act && ended.is_act));
+        let id = self.open_of(&ended.key).find(waits)?.id.clone();
         Some(self.send(now_ms, &id))
     }
 
     /// After a device came back: its open commands again, with the same ids.
     pub fn resend_to(&mut self, now_ms: i64, key: &DeviceKey) -> Vec<Change> {
-        let ids: Vec<_> = self.open().filter(|command| command.key == *key && command.status != Status::Created).map(|command| command.id.clone()).collect();
+        let may = |command: &&Command| command.status != Status::Created && command.attempts < PUBLISHES;
+        let ids: Vec<_> = self.open_of(key).filter(may).map(|command| command.id.clone()).collect();
         ids.iter().map(|id| self.send(now_ms, id)).collect()
     }
 
-    /// Commands that have not ended, oldest first.
+    /// Commands that have not ended, per device oldest first.
     pub fn open(&self) -> impl Iterator<Item = &Command> {
-        self.open.iter().filter_map(|id| self.commands.get(id))
+        self.open.values().flatten().filter_map(|id| self.commands.get(id))
+    }
+
+    /// Commands of a device that have not ended, oldest first.
+    pub fn open_of(&self, key: &DeviceKey) -> impl Iterator<Item = &Command> {
+        self.open.get(key).into_iter().flatten().filter_map(|id| self.commands.get(id))
     }
 
     /// A command that is still known.

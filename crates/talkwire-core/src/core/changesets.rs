@@ -22,10 +22,13 @@ struct Around<'a>(&'a Core, &'a str);
 
 impl World for Around<'_> {
     fn is_under_way(&self, key: &DeviceKey, op: &str) -> bool {
-        self.0.life.open().any(|command| command.key == *key && command.op == op && command.changeset_id.as_deref() == Some(self.1))
+        self.0.life.open_of(key).any(|command| command.op == op && command.changeset_id.as_deref() == Some(self.1))
     }
     fn is_online(&self, key: &DeviceKey) -> bool {
         self.0.devices.get(key).is_some_and(|device| device.online)
+    }
+    fn argument(&self, command_id: &str, name: &str) -> Option<Value> {
+        self.0.life.command(command_id).and_then(|command| command.args.get(name)).cloned()
     }
 }
 
@@ -45,9 +48,15 @@ impl Core {
         let first = proposal.operations.first().ok_or_else(|| Refusal::new(Code::BadRequest, "a change set needs at least one operation"))?;
         let (tenant, site) = (first.device.tenant.clone(), first.device.site.clone());
         let (mut operations, mut risk, mut needs_admin, mut impact) = (Vec::new(), Risk::Low, false, String::new());
+        if session.is_some_and(|session| session.tenant != tenant || session.site != site) {
+            return Err(Refusal::new(Code::Forbidden, "a diagnosis may only put changes forward for the devices of its own site"));
+        }
         for wanted in proposal.operations {
             let (operation, entry_risk, permission, text) = self.check_operation(&tenant, &site, wanted, language)?;
-            needs_admin |= permission == Permission::Admin;
+            // What neither the device nor anybody else can put back is an administrator's to decide.
+            let no_way_back = !operation.undoes_itself && operation.undo_args.is_none();
+            needs_admin |= permission == Permission::Admin || no_way_back;
+            let entry_risk = if no_way_back { Risk::High } else { entry_risk };
             if entry_risk >= risk || impact.is_empty() {
                 impact = text;
             }
@@ -246,7 +255,7 @@ impl Core {
         Ok(json!(self.sets.get(id)))
     }
 
-    fn close_unapplied(&mut self, now_ms: i64, id: &str, status: Status, kind: &str) {
+    pub(super) fn close_unapplied(&mut self, now_ms: i64, id: &str, status: Status, kind: &str) {
         if let Some(set) = self.sets.get_mut(id) {
             let text = match kind {
                 "rejected" => set.language.pick("好的，什麼都沒有改。", "好的，什么都没有改。", "All right, nothing was changed."),
@@ -280,6 +289,8 @@ impl Core {
 
     fn carry_out(&mut self, now_ms: i64, id: &str, order: Order) {
         match order {
+            // An order may be older than an end that an earlier order of the same turn brought about.
+            Order::Send { op, .. } if op != "changeset.rollback" && self.sets.get(id).is_none_or(|set| set.status.has_ended()) => {}
             Order::Send { key, op, args, operation } => {
                 let mut wanted =
                     Wanted { key: key.clone(), op: op.clone(), args: args.clone(), changeset_id: Some(id.into()), ..Wanted::default_for(&Principal::System) };

@@ -174,7 +174,12 @@ impl Core {
                 self.keep_command(&command);
                 self.step_progressed(now_ms, &command);
             }
-            Change::Late(command) => self.keep_command(&command),
+            Change::Late(command) => {
+                self.keep_command(&command);
+                if let Some(changeset_id) = command.changeset_id.clone() {
+                    self.report(now_ms, &changeset_id, Report::Late(Box::new(command)));
+                }
+            }
             Change::Ended(command) => {
                 self.keep_command(&command);
                 if let Some(next) = self.life.next_turn(now_ms, &command) {

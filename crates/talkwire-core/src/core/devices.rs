@@ -1,7 +1,7 @@
 //! Devices: what they say of themselves, and what is kept of it.
 
 use super::Core;
-use crate::changeset::Report;
+use crate::changeset::{self, Report};
 use crate::device::Device;
 use crate::effect::{Effect, EventRow, Notice, Sample, Save};
 use serde_json::{Value, json};
@@ -13,7 +13,8 @@ use talkwire_proto::event::Severity;
 use talkwire_proto::inbound::DeviceBody;
 use talkwire_proto::lwt::Presence;
 use talkwire_proto::telemetry::Telemetry;
-use talkwire_proto::{DeviceKey, chatroom};
+use talkwire_proto::text::shown;
+use talkwire_proto::{DeviceKey, DeviceTail, chatroom, limits};
 
 /// A device's row is written at least this often while it only sends samples, in milliseconds.
 const SAVE_EVERY_MS: i64 = 60_000;
@@ -21,7 +22,10 @@ const SAVE_EVERY_MS: i64 = 60_000;
 impl Core {
     pub(super) fn device_message(&mut self, now_ms: i64, key: DeviceKey, envelope: Envelope, body: DeviceBody, _bytes: usize) {
         self.ensure_device(now_ms, &key);
-        let went_online = !matches!(&body, DeviceBody::Lwt(lwt) if lwt.status == Presence::Offline) && self.set_presence(now_ms, &key, true);
+        // A will speaks for a device that is gone; so may one whose words we do not know.
+        let may_be_gone =
+            matches!(&body, DeviceBody::Lwt(lwt) if lwt.status == Presence::Offline) || matches!(&body, DeviceBody::Newer(tail) if *tail == DeviceTail::Lwt);
+        let went_online = !may_be_gone && self.set_presence(now_ms, &key, true);
         if let Some(device) = self.devices.get_mut(&key) {
             device.last_seen_ms = now_ms;
             device.diagnostics.messages_received += 1;
@@ -29,9 +33,6 @@ impl Core {
         }
         if went_online {
             self.device_came_back(now_ms, &key);
-        }
-        if envelope.schema_unknown {
-            return self.keep_event(now_ms, &key, &envelope, "message.unknown_schema".into(), Severity::Warning, envelope.raw.clone());
         }
         match body {
             DeviceBody::Lwt(lwt) => {
@@ -69,7 +70,10 @@ impl Core {
             }
             DeviceBody::Topology(part, _) => self.keep_event(now_ms, &key, &envelope, format!("topology.{part}"), Severity::Info, envelope.raw.clone()),
             DeviceBody::Diagnostics(test) => self.keep_event(now_ms, &key, &envelope, format!("diagnostics.{test}"), Severity::Info, envelope.raw.clone()),
-            DeviceBody::Newer(tail) => self.keep_event(now_ms, &key, &envelope, format!("message.newer.{}", tail.to_string().replace('/', ".")), Severity::Warning, envelope.raw.clone()),
+            DeviceBody::Newer(tail) => {
+                let name = format!("message.newer.{}", tail.to_string().replace('/', "."));
+                self.keep_event(now_ms, &key, &envelope, name, Severity::Warning, envelope.raw.clone());
+            }
             DeviceBody::Capability(update) => {
                 self.take_capabilities(&key, &update);
                 self.save_device(now_ms, &key);
@@ -107,21 +111,22 @@ impl Core {
 
     fn device_restored(&mut self, now_ms: i64, key: &DeviceKey, data: &serde_json::Map<String, Value>) {
         let text = |name: &str| data.get(name).and_then(Value::as_str).map(str::to_owned);
-        let Some(changeset_id) = text("changeset_id") else { return };
+        let Some(id) = text("changeset_id").filter(|id| id.len() <= limits::ID_BYTES) else { return };
         let (reason, hash) = (text("reason").unwrap_or_else(|| "deadline".into()), text("restored_hash"));
-        self.audit(
-            now_ms,
-            key.tenant.as_str(),
-            &format!("device:{key}"),
-            "changeset.restored_by_device",
-            &changeset_id,
-            json!({"reason": reason, "restored_hash": hash}),
-        );
-        self.report(now_ms, &changeset_id, Report::SelfRestored { key: key.clone(), reason, hash });
+        let (changeset_id, of_undo) = changeset::set_of(&id);
+        // Only a device of the set can say anything of it.
+        if self.sets.get(changeset_id).is_none_or(|set| !set.operations.iter().any(|operation| operation.key == *key)) {
+            return;
+        }
+        let detail = json!({"reason": shown(&reason, limits::LABEL_CHARS), "restored_hash": hash.as_deref().map(|hash| shown(hash, limits::LABEL_CHARS))});
+        self.audit(now_ms, key.tenant.as_str(), &format!("device:{key}"), "changeset.restored_by_device", &id, detail);
+        let what = if of_undo { Report::UndoLapsed(key.clone()) } else { Report::SelfRestored { key: key.clone(), reason, hash } };
+        self.report(now_ms, changeset_id, what);
     }
 
     fn take_attr(&mut self, now_ms: i64, key: &DeviceKey, attr: Attr, raw: Value) {
         let Some(device) = self.devices.get_mut(key) else { return };
+        let says_who = attr.device_type.is_some() || attr.model.is_some() || attr.tools.is_some();
         if let Some(device_type) = attr.device_type {
             device.device_type = chatroom::shown_name(&device_type);
         }
@@ -132,12 +137,14 @@ impl Core {
         if !attr.features.is_empty() {
             device.features = attr.features;
         }
-        device.envelope = CommandEnvelope::from_word(attr.command_envelope.as_deref());
+        if attr.command_envelope.is_some() || attr.update.is_none() {
+            device.envelope = CommandEnvelope::from_word(attr.command_envelope.as_deref());
+        }
         if let Some(tools) = attr.tools {
             device.tools = tools;
         }
         // An `attr` that only carries a capability update says nothing of who the device is.
-        if attr.update.is_none() || raw.get("device_type").is_some() || device.attr.is_null() {
+        if attr.update.is_none() || says_who || device.attr.is_null() {
             device.attr = raw;
         }
         if let Some(update) = attr.update {
@@ -149,10 +156,19 @@ impl Core {
     fn take_capabilities(&mut self, key: &DeviceKey, update: &CapabilityUpdate) {
         let Some(device) = self.devices.get_mut(key) else { return };
         for change in &update.changes {
-            let tool = device.tools.entry(change.tool.clone()).or_insert_with(ToolSupport::plain);
+            let declares = matches!((change.change_type.as_str(), &change.new_value), ("availability" | "supported", Value::Bool(_)));
+            let known = device.tool(&change.tool).and_then(|(name, support)| support.map(|_| name));
+            let tool = match known.and_then(|name| device.tools.get_mut(&name)) {
+                Some(tool) => tool,
+                None if declares => device.tools.entry(change.tool.clone()).or_insert_with(ToolSupport::plain),
+                // A tool that was never declared cannot have got another version or limit.
+                None => continue,
+            };
             match (change.change_type.as_str(), &change.new_value) {
                 ("version", Value::String(version)) => tool.version = Some(version.clone()),
                 ("availability" | "supported", Value::Bool(flag)) => tool.supported = *flag,
+                ("limitations" | "limits", Value::Object(limits)) => tool.limitations.extend(limits.clone()),
+                ("rollback_supported", Value::Bool(false)) => tool.rollback_supported = Some(false),
                 _ => {}
             }
             tool.reason.clone_from(&change.reason);
@@ -186,6 +202,13 @@ impl Core {
         let event = EventRow { key: key.clone(), event_type, severity, data, ts_ms: envelope.ts_ms.unwrap_or(now_ms), received_ms: now_ms, flagged };
         self.save(Save::Event(event.clone()));
         self.out.push(Effect::Notify(Notice::Event(event)));
+    }
+
+    /// Saves the device unless that was done within the last second: counters that others can drive up must not cost a row each.
+    pub(super) fn save_device_soon(&mut self, now_ms: i64, key: &DeviceKey) {
+        if self.saved_ms.get(key).is_none_or(|at| now_ms - at >= 1_000) {
+            self.save_device(now_ms, key);
+        }
     }
 
     pub(super) fn save_device(&mut self, now_ms: i64, key: &DeviceKey) {

@@ -3,7 +3,7 @@
 use super::sessions::Place;
 use super::{Core, Talk};
 use crate::access::Principal;
-use crate::chat::{ASSISTANT, Member, Room, check_text, mentions_assistant, speaker};
+use crate::chat::{ASSISTANT, Room, check_text, mentions_assistant, without_mention};
 use crate::effect::{Effect, Notice, Publish, Save};
 use crate::input::{Origin, Understood};
 use crate::language::Language;
@@ -18,7 +18,9 @@ use talkwire_proto::{Code, RoomName, Topic};
 /// How many message ids are remembered, so that a resend is recognised.
 const KNOWN_MESSAGES: usize = 10_000;
 /// Most rooms.
-const ROOMS: usize = 10_000;
+pub(super) const ROOMS: usize = 10_000;
+/// Most messages that wait for the mind.
+const TALKS: usize = 1_000;
 /// How many living messages of the assistant are held for newer forms.
 const REPLIES: usize = 2_000;
 
@@ -67,9 +69,9 @@ impl Core {
         }
         match tail {
             RoomTail::UsersJoin => self.join(now_ms, from, room, &client_id, input.username.as_deref()),
-            RoomTail::UsersLeave => self.leave(now_ms, room, &client_id),
+            RoomTail::UsersLeave => self.leave(now_ms, from, room, &client_id),
             RoomTail::MessagesIn => {
-                let known = self.members.get(&(room.to_owned(), client_id.clone())).filter(|member| member.present).map(|member| member.username.clone());
+                let known = self.present_name(room, &client_id);
                 if known.is_none() {
                     self.join(now_ms, from, room, &client_id, input.username.as_deref());
                 }
@@ -77,32 +79,10 @@ impl Core {
                 if let Err(refusal) = self.say(now_ms, from, room, None, claimed.as_deref(), &input.message.unwrap_or_default(), input.reply_to) {
                     return self.refuse_room(now_ms, room, &client_id, &refusal);
                 }
-                if let Some(member) = self.members.get_mut(&(room.to_owned(), client_id)) {
-                    member.message_count += 1;
-                    let member = member.clone();
-                    self.save(Save::Member(member));
-                }
+                self.count_message(room, &client_id);
             }
             RoomTail::MessagesOut | RoomTail::System => {}
         }
-    }
-
-    fn join(&mut self, now_ms: i64, from: &Origin, room: &str, client_id: &str, username: Option<&str>) {
-        let (_, name) = speaker(&from.principal, username);
-        let member = Member { room: room.into(), client_id: client_id.into(), username: name.clone(), join_ms: now_ms, message_count: 0, present: true };
-        let before = self.members.insert((room.into(), client_id.into()), member.clone());
-        self.save(Save::Member(member));
-        if before.is_none_or(|before| !before.present) {
-            self.notice(now_ms, room, &format!("{name} 加入了聊天室"), None, None);
-        }
-    }
-
-    fn leave(&mut self, now_ms: i64, room: &str, client_id: &str) {
-        let Some(member) = self.members.get_mut(&(room.to_owned(), client_id.to_owned())).filter(|member| member.present) else { return };
-        member.present = false;
-        let member = member.clone();
-        self.notice(now_ms, room, &format!("{} 離開了聊天室", member.username), None, None);
-        self.save(Save::Member(member));
     }
 
     /// Takes a message into a room, shows it to everybody there, and asks the mind when the assistant is meant.
@@ -118,8 +98,9 @@ impl Core {
         reply_to: Option<String>,
     ) -> Result<ChatMessage, Refusal> {
         let text = check_text(text)?;
-        let (role, username) = speaker(&from.principal, claimed);
+        let (role, username) = self.speaker_now(&from.principal, claimed);
         let id = id.filter(|id| !id.is_empty() && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')).unwrap_or_else(|| self.ids.uuid());
+        let known = self.known_messages.get(&id).copied();
         let message = ChatMessage {
             id,
             in_reply_to: reply_to.clone(),
@@ -133,6 +114,10 @@ impl Core {
             rev: 0,
             change: 0,
         };
+        if let Some((seq, ts)) = known {
+            // Said before: a resend is answered with the place that it has, and is not said twice.
+            return Ok(ChatMessage { seq, ts, ..message });
+        }
         let message = self.post(now_ms, message)?;
         let to_assistant = reply_to.is_some_and(|id| self.replies.contains_key(&id));
         let always = self.rooms.get(room).is_some_and(|room| room.assistant_always);
@@ -143,6 +128,9 @@ impl Core {
                 asked_by: from.principal.label(),
                 place: self.rooms.get(room).and_then(|room| room.place.clone()),
             };
+            if self.talks.len() >= TALKS {
+                self.talks.pop_first();
+            }
             self.talks.insert(message.id.clone(), talk);
             self.out.push(Effect::Understand { message_id: message.id.clone(), text: without_mention(&text) });
         }
@@ -158,7 +146,7 @@ impl Core {
         room.message_count += 1;
         (message.seq, message.change) = (room.last_seq, room.last_change);
         let room = room.clone();
-        self.remember_message(message.id.clone());
+        self.remember_message(message.id.clone(), message.seq, message.ts);
         self.save(Save::Room(Box::new(room.clone())));
         self.show(&room, &message);
         if !message.text.is_empty() {
@@ -182,7 +170,11 @@ impl Core {
         if room.is_public {
             return vec![Topic::Web(topic)];
         }
-        self.clients.values().filter(|client| client.principal.label() == room.owner).map(|client| Topic::Client(client.client_id.clone(), topic)).collect()
+        self.clients
+            .values()
+            .filter(|client| client.principal.is_person() && client.principal.label() == room.owner)
+            .map(|client| Topic::Client(client.client_id.clone(), topic))
+            .collect()
     }
 
     #[allow(clippy::too_many_arguments)]
@@ -217,7 +209,7 @@ impl Core {
     }
 
     /// A notice of the room: to everybody, or to one client with a code.
-    fn notice(&mut self, now_ms: i64, room: &str, text: &str, client_id: Option<&str>, code: Option<Code>) {
+    pub(super) fn notice(&mut self, now_ms: i64, room: &str, text: &str, client_id: Option<&str>, code: Option<Code>) {
         let output = RoomOutput {
             kind: "system_message".into(),
             username: None,
@@ -250,8 +242,8 @@ impl Core {
         self.settings.get("utc_offset_minutes").and_then(serde_json::Value::as_i64).unwrap_or(0)
     }
 
-    pub(super) fn remember_message(&mut self, id: String) {
-        self.known_messages.insert(id.clone(), ());
+    pub(super) fn remember_message(&mut self, id: String, seq: u64, ts: i64) {
+        self.known_messages.insert(id.clone(), (seq, ts));
         self.recent_messages.push_back(id);
         if self.recent_messages.len() > KNOWN_MESSAGES
             && let Some(oldest) = self.recent_messages.pop_front()
@@ -338,7 +330,7 @@ impl Core {
     }
 
     /// The assistant's message of a session in its newest form; published when it differs.
-    pub(super) fn refresh_message(&mut self, now_ms: i64, session_id: &str) {
+    pub(super) fn refresh_message(&mut self, _now_ms: i64, session_id: &str) {
         let Some(session) = self.sessions.get(session_id) else { return };
         let (Some(message_id), Some(room)) = (session.message_id.clone(), session.room.clone()) else { return };
         let parts = self.session_parts(session);
@@ -348,7 +340,8 @@ impl Core {
         let Some(mut message) = known.filter(|message| message.parts != parts || message.text != text) else { return };
         let Some(room) = self.rooms.get_mut(&room) else { return };
         room.last_change += 1;
-        (message.parts, message.text, message.rev, message.change) = (parts, text, message.rev + 1, room.last_change);
+        // The number of the change also orders the forms: it never starts again.
+        (message.parts, message.text, message.rev, message.change) = (parts, text, room.last_change, room.last_change);
         let room = room.clone();
         self.save(Save::Room(Box::new(room.clone())));
         self.show(&room, &message);
@@ -379,19 +372,11 @@ impl Core {
         }
         let gone = self.rooms.remove(room).ok_or_else(|| Refusal::new(Code::NotFound, "no such conversation"))?;
         self.members.retain(|(of, _), _| of != room);
+        self.came_by.retain(|(of, _), _| of != room);
         self.save(Save::RoomGone(room.into()));
         self.audit(now_ms, "system", &who.label(), "room.deleted", room, json!({"messages": gone.message_count}));
         Ok(gone)
     }
-}
-
-/// The sentence without the words that call the assistant.
-fn without_mention(text: &str) -> String {
-    let mut left = text.replace('＠', "@");
-    for mention in ["@智能助手", "@助手", "@AI助手", "@AI", "@Ai", "@ai", "@assistant", "@Assistant"] {
-        left = left.replace(mention, " ");
-    }
-    left.trim().to_owned()
 }
 
 /// Whoever asked, for a session: it counts as a guest unless the label is a person's. Diagnosing needs no more.

@@ -82,7 +82,11 @@ impl Core {
     pub(super) fn settle_place(&self, place: Option<(String, String)>, text: &str) -> Result<(Tenant, Site), Refusal> {
         if let Some((tenant, site)) = place {
             let wrong = |error: talkwire_proto::id::BadId| Refusal::new(Code::BadRequest, error.to_string());
-            return Ok((tenant.parse().map_err(wrong)?, site.parse().map_err(wrong)?));
+            let place = (tenant.parse().map_err(wrong)?, site.parse().map_err(wrong)?);
+            let has_devices = self.devices.keys().any(|key| key.tenant == place.0 && key.site == place.1);
+            let unknown =
+                || Refusal::new(Code::NotFound, format!("no device has joined at {}/{}; GET /api/v1/devices lists those that have", place.0, place.1));
+            return if has_devices { Ok(place) } else { Err(unknown()) };
         }
         let sites = self.sites();
         let named: Vec<_> = sites.iter().filter(|(_, site)| text.to_lowercase().contains(site.as_str())).collect();
@@ -138,10 +142,20 @@ impl Core {
         }
         self.keep_session(now_ms, id);
         if let Some(set) = set.filter(|_| status != SessionStatus::Completed) {
-            let is_armed = self.sets.get(&set).is_some_and(|set| matches!(set.status, SetStatus::Applied | SetStatus::Verifying));
-            if is_armed {
-                self.report(now_ms, &set, Report::Judged(None));
+            self.abandon(now_ms, &set, status == SessionStatus::Cancelled);
+        }
+    }
+
+    /// The diagnosis behind a set is gone: nobody will measure, so nothing may stay.
+    fn abandon(&mut self, now_ms: i64, set: &str, by_person: bool) {
+        match self.sets.get(set).map(|set| set.status) {
+            Some(SetStatus::Proposed) if by_person => self.close_unapplied(now_ms, set, SetStatus::Rejected, "rejected"),
+            Some(SetStatus::Proposed) => self.close_unapplied(now_ms, set, SetStatus::Expired, "expired"),
+            Some(SetStatus::Applied | SetStatus::Verifying) if !by_person => self.report(now_ms, set, Report::Judged(None)),
+            Some(SetStatus::Approved | SetStatus::Preparing | SetStatus::Applied | SetStatus::Verifying) => {
+                self.report(now_ms, set, Report::RollBack("system".into()));
             }
+            _ => {}
         }
     }
 

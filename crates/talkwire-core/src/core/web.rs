@@ -1,5 +1,6 @@
 //! The web chat's requests: messages (whole or in pieces), conversations, system parameters, connection states.
 
+use super::rooms::ROOMS;
 use super::{Core, Pieces};
 use crate::access::{Principal, Role};
 use crate::chat::Room;
@@ -8,7 +9,7 @@ use crate::ids::sha256_hex;
 use crate::input::Origin;
 use crate::refusal::Refusal;
 use serde_json::{Value, json};
-use talkwire_proto::chat::{ChatError, ChatSend, ChatStatus, ConnectionState, SessionAnswer, SessionAsk, SessionView, SystemSend, WebInput};
+use talkwire_proto::chat::{ChatError, ChatSend, ChatStatus, ConnectionState, PiecesWanted, SessionAnswer, SessionAsk, SessionView, SystemSend, WebInput};
 use talkwire_proto::topic::WebTopic;
 use talkwire_proto::{Code, Topic, limits};
 
@@ -16,8 +17,10 @@ use talkwire_proto::{Code, Topic, limits};
 pub(super) const PIECES_ASK_MS: i64 = 5_000;
 /// …and the message is given up after this time.
 pub(super) const PIECES_MS: i64 = 60_000;
-/// Most messages in pieces at a time.
+/// Most messages in pieces at a time…
 const PARTIAL: usize = 256;
+/// …and of one client.
+const PARTIAL_OF_CLIENT: usize = 8;
 
 /// System parameters, what they may be, and who may change them (administrators).
 const PARAMETERS: [(&str, &str); 5] = [
@@ -60,29 +63,32 @@ impl Core {
     fn take_piece(&mut self, now_ms: i64, from: &Origin, send: ChatSend) {
         let Some(chunk) = send.chunk.clone() else { return };
         let slot = (from.client_id.clone(), send.id.clone());
-        if send.id.is_empty() || (self.pieces.len() >= PARTIAL && !self.pieces.contains_key(&slot)) {
+        if !send.id.is_empty() && self.is_known_message(&send.id) {
+            return self.answer_to(from, WebTopic::ChatStatus, &ChatStatus { id: send.id, status: "sent".into(), error: None });
+        }
+        let of_client = self.pieces.keys().filter(|(client, _)| *client == slot.0).count();
+        let full = self.pieces.len() >= PARTIAL || of_client >= PARTIAL_OF_CLIENT;
+        if send.id.is_empty() || (full && !self.pieces.contains_key(&slot)) {
             let refusal = Refusal::new(Code::ChatChunk, "a message in pieces needs an `id`, and too many are under way; send it again later");
             return self.web_error(from, Some(send.id), &refusal);
-        }
-        if self.is_known_message(&send.id) {
-            return self.answer_to(from, WebTopic::ChatStatus, &ChatStatus { id: send.id, status: "sent".into(), error: None });
         }
         let pieces = self.pieces.entry(slot.clone()).or_insert_with(|| Pieces {
             first_ms: now_ms,
             asked: false,
             from: from.clone(),
-            send: send.clone(),
+            send: ChatSend { text: String::new(), ..send.clone() },
             texts: Default::default(),
         });
+        let fits = pieces.send.chunk.as_ref().is_some_and(|first| first.count == chunk.count && first.sha256 == chunk.sha256);
         pieces.texts.insert(chunk.index, send.text);
         let size: usize = pieces.texts.values().map(String::len).sum();
-        let too_large = size > limits::MESSAGE_BYTES;
-        if pieces.texts.len() < chunk.count as usize && !too_large {
+        let hopeless = !fits || size > limits::MESSAGE_BYTES;
+        if pieces.texts.len() < chunk.count as usize && !hopeless {
             return;
         }
         let Some(pieces) = self.pieces.remove(&slot) else { return };
         let whole: String = pieces.texts.into_values().collect();
-        if too_large || !sha256_hex(whole.as_bytes()).eq_ignore_ascii_case(&chunk.sha256) {
+        if hopeless || !sha256_hex(whole.as_bytes()).eq_ignore_ascii_case(&chunk.sha256) {
             let refusal = Refusal::new(Code::ChatChunk, "the pieces do not make the message that was announced; send it again");
             return self.web_error(from, Some(send.id), &refusal);
         }
@@ -90,26 +96,34 @@ impl Core {
     }
 
     pub(super) fn tick_pieces(&mut self, now_ms: i64) {
-        let mut errors = Vec::new();
+        let (mut wanted, mut given_up) = (Vec::new(), Vec::new());
         self.pieces.retain(|(_, id), pieces| {
             let count = pieces.send.chunk.as_ref().map_or(0, |chunk| chunk.count);
-            let missing: Vec<u32> = (0..count).filter(|index| !pieces.texts.contains_key(index)).collect();
+            let missing = || (0..count).filter(|index| !pieces.texts.contains_key(index)).collect::<Vec<u32>>();
             if now_ms - pieces.first_ms >= PIECES_MS {
-                errors.push((pieces.from.clone(), id.clone(), format!("pieces {missing:?} did not come; the message is not shown, send it again")));
+                given_up.push((pieces.from.clone(), id.clone(), missing().len()));
                 return false;
             }
             if !pieces.asked && now_ms - pieces.first_ms >= PIECES_ASK_MS {
+                wanted.push((pieces.from.clone(), PiecesWanted::new(id.clone(), missing())));
                 pieces.asked = true;
-                errors.push((pieces.from.clone(), id.clone(), format!("pieces {missing:?} are missing; send them again")));
             }
             true
         });
-        for (from, id, text) in errors {
+        for (from, pieces) in wanted {
+            self.answer_to(&from, WebTopic::ChatStatus, &pieces);
+        }
+        for (from, id, missing) in given_up {
+            let text = format!("{missing} pieces did not come; the message is not shown, send it again");
             self.web_error(&from, Some(id), &Refusal::new(Code::ChatChunk, text));
         }
     }
 
     fn create_conversation(&mut self, now_ms: i64, from: &Origin, ask: SessionAsk) {
+        if self.rooms.len() >= ROOMS {
+            let refusal = Refusal::new(Code::RateLimited, "there are too many conversations; delete one first");
+            return self.web_error(from, ask.request_id, &refusal);
+        }
         let id = format!("c-{}", self.ids.ulid(now_ms));
         let is_public = !from.principal.is_person();
         self.create_room(now_ms, id.clone(), id.clone(), is_public, from.principal.label(), true);
@@ -176,7 +190,9 @@ impl Core {
 
     fn set_parameter(&mut self, now_ms: i64, who: &Principal, name: &str, value: Value) -> Result<(), Refusal> {
         if !who.is_person() || who.role() < Role::Admin {
-            return Err(Refusal::new(Code::AuthRequired, "only an administrator may change system parameters; open the console, or sign in"));
+            let code = if who.is_person() { Code::LlmPermissionDenied } else { Code::AuthRequired };
+            self.audit(now_ms, "system", &who.label(), "setting.refused", name, json!({"code": code}));
+            return Err(Refusal::new(code, "only an administrator may change system parameters; open the console, or sign in"));
         }
         let (_, words) = PARAMETERS.iter().find(|(known, _)| *known == name).ok_or_else(|| unknown_parameter(name))?;
         let fits = match (name, &value) {

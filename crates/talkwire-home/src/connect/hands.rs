@@ -95,10 +95,10 @@ impl HomeAct {
         self.shared.lock().section(&self.device_id, self.op, args).map_err(as_tool_error)
     }
 
-    /// The configuration is on the disk before the answer is given.
+    /// The configuration is on the disk before the answer is given. The deed is noted first: a power cut in between must not hide one.
     fn keep(&self, deed: &str, section: &Value) -> Result<(), ToolError> {
-        remember(&self.folder, self.op, section)
-            .and_then(|()| note(&self.folder, deed, self.op, section))
+        note(&self.folder, deed, self.op, section)
+            .and_then(|()| remember(&self.folder, self.op, section))
             .map_err(|error| ToolError::new(Code::Device, format!("the configuration cannot be kept: {error}")))
     }
 }

@@ -120,6 +120,8 @@ pub fn changeset(id: &str, status: changeset::Status, at_ms: i64) -> Changeset {
         going_back: None,
         history: vec![HistoryLine { state: status, at_ms, why: "test".into() }],
         has_receipt: false,
+        restore_tries: 0,
+        retry_ms: None,
     }
 }
 

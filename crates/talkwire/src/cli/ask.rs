@@ -41,7 +41,9 @@ pub fn ask(remote: &Remote, text: &str, apply: bool, tenant: Option<String>, sit
         if has_ended {
             return conclude(remote, &client, &session, asked);
         }
-        let ours = |name: &str, data: &Value| (name == "session" && data["session_id"] == json!(id)) || (name == "changeset" && data["session_id"] == json!(id)) || name == "lagged";
+        let ours = |name: &str, data: &Value| {
+            (name == "session" && data["session_id"] == json!(id)) || (name == "changeset" && data["session_id"] == json!(id)) || name == "lagged"
+        };
         if watch.find(|(name, data)| ours(name, data)).is_none() {
             return Err(Failure::Unreachable(remote.server.clone()));
         }
@@ -64,7 +66,12 @@ fn conclude(remote: &Remote, client: &Client, session: &Value, asked: bool) -> R
             let view = &set["view"];
             println!("\n{}: {}", view["status"].as_str().unwrap_or_default(), view["outcome"].as_str().unwrap_or_default());
             if view["has_receipt"] == json!(true) {
-                println!("receipt: talkwire receipt get {} --server {} --data {}", set["changeset_id"].as_str().unwrap_or_default(), remote.server, remote.data.display());
+                println!(
+                    "receipt: talkwire receipt get {} --server {} --data {}",
+                    set["changeset_id"].as_str().unwrap_or_default(),
+                    remote.server,
+                    remote.data.display()
+                );
             }
         }
     }
@@ -116,7 +123,12 @@ fn show_verdict(session: &Value) {
     for (number, evidence) in verdict["evidence"].as_array().into_iter().flatten().enumerate() {
         println!("  ({}) {}", number + 1, evidence["text"].as_str().unwrap_or_default());
     }
-    let rivals: Vec<_> = verdict["rivals"].as_array().into_iter().flatten().map(|rival| format!("{} {:.0} %", rival["text"].as_str().unwrap_or_default(), rival["confidence"].as_f64().unwrap_or_default() * 100.0)).collect();
+    let rivals: Vec<_> = verdict["rivals"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|rival| format!("{} {:.0} %", rival["text"].as_str().unwrap_or_default(), rival["confidence"].as_f64().unwrap_or_default() * 100.0))
+        .collect();
     if !rivals.is_empty() {
         println!("  also considered: {}", rivals.join(", "));
     }

@@ -98,7 +98,14 @@ pub fn devices(remote: &Remote, one: Option<&str>) -> Result<(), Failure> {
     }
     let rows = list["items"].as_array().into_iter().flatten().map(|device| {
         let lamp = if device["online"] == json!(true) { "● online" } else { "○ offline" };
-        vec![lamp.into(), text(device, "name"), text(device, "device_type"), format!("{}/{}/{}", text(device, "tenant"), text(device, "site"), text(device, "device_id")), text(device, "health"), ago(&device["last_seen_ms"])]
+        vec![
+            lamp.into(),
+            text(device, "name"),
+            text(device, "device_type"),
+            format!("{}/{}/{}", text(device, "tenant"), text(device, "site"), text(device, "device_id")),
+            text(device, "health"),
+            ago(&device["last_seen_ms"]),
+        ]
     });
     table(&["state", "name", "type", "device", "health", "last seen"], &rows.collect::<Vec<_>>());
     Ok(())
@@ -117,7 +124,14 @@ pub fn sessions(remote: &Remote, one: Option<&str>) -> Result<(), Failure> {
     let rows = list["items"].as_array().into_iter().flatten().map(|session| {
         let verdict = &session["verdict"];
         let cause = if verdict["cause"].is_null() { text(verdict, "kind") } else { text(verdict, "cause") };
-        vec![text(session, "session_id"), ago(&session["session"]["created_at"]), text(&session["session"], "status"), text(&session["intent"], "intent"), cause, text(&session["session"], "user_request").chars().take(40).collect()]
+        vec![
+            text(session, "session_id"),
+            ago(&session["session"]["created_at"]),
+            text(&session["session"], "status"),
+            text(&session["intent"], "intent"),
+            cause,
+            text(&session["session"], "user_request").chars().take(40).collect(),
+        ]
     });
     table(&["session", "opened", "status", "intent", "verdict", "request"], &rows.collect::<Vec<_>>());
     Ok(())
@@ -132,7 +146,10 @@ pub fn changesets(remote: &Remote, command: Option<ChangesetCommand>) -> Result<
             if remote.json {
                 return print(&list);
             }
-            let rows = list["items"].as_array().into_iter().flatten().map(|set| vec![text(set, "changeset_id"), ago(&set["created_ms"]), text(set, "status"), text(set, "title"), text(&set["outcome"], "text")]);
+            let rows =
+                list["items"].as_array().into_iter().flatten().map(|set| {
+                    vec![text(set, "changeset_id"), ago(&set["created_ms"]), text(set, "status"), text(set, "title"), text(&set["outcome"], "text")]
+                });
             table(&["change set", "proposed", "status", "what", "outcome"], &rows.collect::<Vec<_>>());
             return Ok(());
         }

@@ -7,7 +7,7 @@ use clap::Subcommand;
 use ed25519_dalek::VerifyingKey;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
-use talkwire_core::audit::{self, GENESIS, from_hex};
+use talkwire_core::audit::{self, AuditHead, from_hex};
 use talkwire_core::receipt as proof;
 use talkwire_store::Reader;
 
@@ -76,13 +76,27 @@ pub fn receipt(command: ReceiptCommand) -> Result<(), Failure> {
                 Ok(_) if json => Ok(()),
                 Ok(key_id) => {
                     let known = if trusted.is_some() { "the given key" } else { "the key that it names; give --key to be sure whose it is" };
-                    println!("genuine: signed by {key_id} ({known})\n{}  {}", receipt["outcome"]["status"].as_str().unwrap_or_default(), receipt["plan"]["title"].as_str().unwrap_or_default());
+                    println!(
+                        "genuine: signed by {key_id} ({known})\n{}  {}",
+                        receipt["outcome"]["status"].as_str().unwrap_or_default(),
+                        receipt["plan"]["title"].as_str().unwrap_or_default()
+                    );
                     Ok(())
                 }
                 Err(why) => Err(Failure::Refused(format!("E_NOT_GENUINE: {why}"))),
             }
         }
     }
+}
+
+/// The signed heads that the server wrote beside the database.
+fn read_heads(path: &Path) -> anyhow::Result<Vec<AuditHead>> {
+    if !path.exists() {
+        return Ok(Vec::new());
+    }
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    // The last line may be torn by a power cut.
+    Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
 }
 
 fn read_key(path: &Path) -> anyhow::Result<String> {
@@ -101,7 +115,14 @@ pub fn audit(command: AuditCommand) -> Result<(), Failure> {
             }
             for row in found["items"].as_array().into_iter().flatten() {
                 let text = |name: &str| row[name].as_str().unwrap_or_default();
-                println!("{:>6}  {}  {:<28} {:<32} {}", row["n"], talkwire_proto::envelope::iso_text(row["ts_ms"].as_i64().unwrap_or_default(), 0), text("actor"), text("action"), text("subject"));
+                println!(
+                    "{:>6}  {}  {:<28} {:<32} {}",
+                    row["n"],
+                    talkwire_proto::envelope::iso_text(row["ts_ms"].as_i64().unwrap_or_default(), 0),
+                    text("actor"),
+                    text("action"),
+                    text("subject")
+                );
             }
             Ok(())
         }
@@ -111,9 +132,11 @@ pub fn audit(command: AuditCommand) -> Result<(), Failure> {
 
 fn verify(data: &Path, key: Option<PathBuf>, json: bool) -> Result<(), Failure> {
     let path = key.unwrap_or_else(|| data.join("signing.pub"));
-    let bytes: [u8; 32] = from_hex(&read_key(&path)?).and_then(|bytes| bytes.try_into().ok()).with_context(|| format!("{} is not a public key", path.display()))?;
+    let bytes: [u8; 32] =
+        from_hex(&read_key(&path)?).and_then(|bytes| bytes.try_into().ok()).with_context(|| format!("{} is not a public key", path.display()))?;
     let key = VerifyingKey::from_bytes(&bytes).with_context(|| format!("{} is not a public key", path.display()))?;
     let reader = Reader::open(data).map_err(anyhow::Error::from)?;
+    let exported = read_heads(&data.join(crate::hub::HEADS))?;
     let mut broken = Vec::new();
     let mut chains = Vec::new();
     for tenant in reader.tenants().map_err(anyhow::Error::from)? {
@@ -126,10 +149,12 @@ fn verify(data: &Path, key: Option<PathBuf>, json: bool) -> Result<(), Failure> 
             }
             rows.extend(more);
         }
-        let heads = reader.audit_heads(&tenant).map_err(anyhow::Error::from)?;
-        // Rows before a signed checkpoint may have been cut; then the chain starts with the hash that the checkpoint names.
-        let first = rows.first().filter(|row| row.n > 1).map_or(GENESIS.to_owned(), |row| row.prev_hash.clone());
-        let finding = audit::verify(&rows, &heads, &key, &first);
+        // The heads beside the database are there to tell when rows, or the database's own heads, were taken away.
+        let mut heads = reader.audit_heads(&tenant).map_err(anyhow::Error::from)?;
+        let known: std::collections::BTreeSet<_> = heads.iter().map(|head| head.n).collect();
+        let cut_before = rows.first().map_or(0, |row| row.n.saturating_sub(1));
+        heads.extend(exported.iter().filter(|head| head.tenant == tenant && head.n >= cut_before && !known.contains(&head.n)).cloned());
+        let finding = audit::verify_kept(&rows, &heads, &key);
         if !json {
             let state = finding.fault.clone().unwrap_or_else(|| "whole".into());
             println!("{tenant}: {} rows, {} signed heads: {state}", finding.checked, heads.len());

@@ -23,6 +23,10 @@ fn announce(running: &serve::Running, flags: &Flags) -> Result<()> {
     if let Some(path) = &flags.ready_file {
         serve::write_ready(path, running)?;
     }
+    if flags.json {
+        println!("{}", running.ready());
+        return Ok(());
+    }
     for (kind, addr) in &running.listeners {
         let what = match kind.as_str() {
             "http" => "console and API  http://",
@@ -39,7 +43,9 @@ pub fn serve(flags: &Flags) -> Result<()> {
     let config = Config::load(flags)?;
     runtime()?.block_on(async {
         let running = serve::start(&config).await?;
-        println!("Talkwire {} is ready", env!("CARGO_PKG_VERSION"));
+        if !flags.json {
+            println!("Talkwire {} is ready", env!("CARGO_PKG_VERSION"));
+        }
         announce(&running, flags)?;
         serve::until_stopped().await?;
         running.stop().await;
@@ -53,9 +59,11 @@ pub fn demo(flags: &Flags, home: &HomeFlags, file: Option<&Path>, no_open: bool)
     runtime()?.block_on(async {
         let (running, connected) = demo::start(&config, home, file).await?;
         let day_s = connected.day_s();
-        println!("Talkwire {} with a simulated home; it is {:02}:{:02} there, {} times as fast", env!("CARGO_PKG_VERSION"), (day_s / 3600.0) as u32, (day_s / 60.0) as u32 % 60, home.speed);
+        if !flags.json {
+            println!("Talkwire {} with a simulated home; it is {:02}:{:02} there, {} times as fast", env!("CARGO_PKG_VERSION"), (day_s / 3600.0) as u32, (day_s / 60.0) as u32 % 60, home.speed);
+        }
         announce(&running, flags)?;
-        if let Some(addr) = running.address("http") {
+        if let Some(addr) = running.address("http").filter(|_| !flags.json) {
             let url = format!("http://{addr}");
             println!("\nOpen {url} and type: 家裡 WiFi 很慢，尤其是晚上\nor in a second terminal: talkwire ask \"my wifi is slow in the evening\" --server {url} --data {}\nCtrl-C stops it.", config.data.display());
             if !no_open {
@@ -87,7 +95,8 @@ pub fn check_home(file: &Path, as_json: bool) -> Result<()> {
     let house = flags.house(Some(file))?;
     let devices = house.devices();
     if as_json {
-        let list: Vec<_> = devices.iter().map(|card| json!({"device_id": card.device_id, "name": card.name, "device_type": card.device_type, "room": card.room})).collect();
+        let list: Vec<_> =
+            devices.iter().map(|card| json!({"device_id": card.device_id, "name": card.name, "device_type": card.device_type, "room": card.room})).collect();
         println!("{}", json!({"valid": true, "devices": list}));
     } else {
         println!("{} is a valid home with {} devices:", file.display(), devices.len());

@@ -40,7 +40,10 @@ pub struct Filter {
 pub async fn list(State(house): State<Shared>, Params(filter): Params<Filter>, _who: Who) -> Answer {
     let limit = Paging { limit: filter.limit.or(Some(200)), after: None }.limit()?;
     let value = house.hub.read(move |core| {
-        let wanted = core.devices().filter(|device| filter.tenant.as_ref().is_none_or(|tenant| device.key.tenant.as_str() == tenant) && filter.site.as_ref().is_none_or(|site| device.key.site.as_str() == site));
+        let wanted = core.devices().filter(|device| {
+            filter.tenant.as_ref().is_none_or(|tenant| device.key.tenant.as_str() == tenant)
+                && filter.site.as_ref().is_none_or(|site| device.key.site.as_str() == site)
+        });
         let mut rest = wanted.filter(|device| filter.after.as_ref().is_none_or(|after| device.key.to_string() > *after)).peekable();
         let (mut items, mut last) = (Vec::new(), None);
         while let Some(device) = rest.next_if(|_| items.len() < limit) {
@@ -96,12 +99,20 @@ pub struct Range {
     to_ms: Option<i64>,
 }
 
-pub async fn telemetry(State(house): State<Shared>, Path((tenant, site, device_id, metric)): Path<(String, String, String, String)>, Params(range): Params<Range>, _who: Who) -> Answer {
+pub async fn telemetry(
+    State(house): State<Shared>,
+    Path((tenant, site, device_id, metric)): Path<(String, String, String, String)>,
+    Params(range): Params<Range>,
+    _who: Who,
+) -> Answer {
     let key = key((tenant, site, device_id))?;
     let limit = Paging { limit: range.limit, after: None }.limit()?;
     let (from_ms, to_ms) = (range.from_ms.unwrap_or(0), range.to_ms.unwrap_or(i64::MAX));
     let found = read(&house, move |reader| reader.telemetry(&key, &metric, from_ms, to_ms, limit, range.after.as_deref())).await?;
-    Ok(page(found, |sample: Sample| json!({"ts_ms": sample.ts_ms, "received_ms": sample.received_ms, "value": sample.value, "unit": sample.unit, "body": sample.body})))
+    Ok(page(
+        found,
+        |sample: Sample| json!({"ts_ms": sample.ts_ms, "received_ms": sample.received_ms, "value": sample.value, "unit": sample.unit, "body": sample.body}),
+    ))
 }
 
 pub async fn commands(State(house): State<Shared>, Path(path): Path<Three>, Params(paging): Params<Paging>, _who: Who) -> Answer {
@@ -153,7 +164,11 @@ pub async fn send_command(State(house): State<Shared>, Params(wait): Params<Wait
                 Ok(_) => {}
                 Err(tokio::sync::broadcast::error::RecvError::Lagged(_)) => {
                     let wanted = id.clone();
-                    let now = house.hub.read(move |core| core.command(&wanted).filter(|command| command.status.has_ended()).map_or(Value::Null, |command| json!(command))).await.ok()?;
+                    let now = house
+                        .hub
+                        .read(move |core| core.command(&wanted).filter(|command| command.status.has_ended()).map_or(Value::Null, |command| json!(command)))
+                        .await
+                        .ok()?;
                     if !now.is_null() {
                         return Some(now);
                     }

@@ -78,7 +78,9 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
         match Json::<T>::from_request(request, state).await {
             Ok(Json(value)) => Ok(Self(value)),
             Err(JsonRejection::BytesRejection(_)) => Err(Problem(Refusal::new(Code::TooLarge, "the body is larger than 256 KiB; send less"))),
-            Err(JsonRejection::MissingJsonContentType(_)) => Err(Problem::bad_request("the body must be JSON: send the header `Content-Type: application/json`")),
+            Err(JsonRejection::MissingJsonContentType(_)) => {
+                Err(Problem::bad_request("the body must be JSON: send the header `Content-Type: application/json`"))
+            }
             Err(other) => Err(Problem::bad_request(other.body_text())),
         }
     }
@@ -90,7 +92,10 @@ pub struct Params<T>(pub T);
 impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Params<T> {
     type Rejection = Problem;
     async fn from_request_parts(parts: &mut axum::http::request::Parts, state: &S) -> Result<Self, Problem> {
-        Query::<T>::from_request_parts(parts, state).await.map(|Query(value)| Self(value)).map_err(|error: QueryRejection| Problem::bad_request(error.body_text()))
+        Query::<T>::from_request_parts(parts, state)
+            .await
+            .map(|Query(value)| Self(value))
+            .map_err(|error: QueryRejection| Problem::bad_request(error.body_text()))
     }
 }
 

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::json;
 use std::fmt::Write as _;
-use talkwire_core::audit::{GENESIS, verify};
+use talkwire_core::audit::verify_kept;
 
 pub async fn tools(State(house): State<Shared>, _who: Who) -> Answer {
     let value = house.hub.read(|core| {
@@ -27,11 +27,13 @@ pub async fn tools(State(house): State<Shared>, _who: Who) -> Answer {
 }
 
 pub async fn causes(_who: Who) -> Answer {
-    ok(json!({"items": crate::mind::mind().causes(), "next": null}))
+    let causes = crate::mind::mind().causes().iter().map(|cause| json!({"cause": cause.cause, "flow": cause.flows.first(), "flows": cause.flows, "severity": cause.severity, "healthy": cause.healthy, "title": cause.title, "advice": cause.advice}));
+    ok(json!({"items": causes.collect::<Vec<_>>(), "next": null}))
 }
 
 pub async fn flows(_who: Who) -> Answer {
-    ok(json!({"items": crate::mind::mind().flows(), "next": null}))
+    let flows = crate::mind::mind().flows().map(|flow| json!({"flow": flow.name, "title": flow.title, "gather": flow.gather, "decisive": flow.decisive}));
+    ok(json!({"items": flows.collect::<Vec<_>>(), "next": null}))
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -43,7 +45,11 @@ pub struct AuditFilter {
 
 pub async fn audit(State(house): State<Shared>, Params(filter): Params<AuditFilter>, Who(who): Who) -> Answer {
     if !who.is_person() {
-        return Err(talkwire_core::Refusal::new(talkwire_proto::Code::AuthRequired, "the audit is read by signed-in people; open the console, or send the owner's token").into());
+        return Err(talkwire_core::Refusal::new(
+            talkwire_proto::Code::AuthRequired,
+            "the audit is read by signed-in people; open the console, or send the owner's token",
+        )
+        .into());
     }
     let limit = Paging { limit: filter.limit, after: None }.limit()?;
     let key = house.identity.signing_key().verifying_key();
@@ -52,8 +58,7 @@ pub async fn audit(State(house): State<Shared>, Params(filter): Params<AuditFilt
         let tenant = filter.tenant.or_else(|| tenants.first().cloned()).unwrap_or_default();
         let found = reader.audit(&tenant, limit, filter.after.as_deref())?;
         let rows = reader.audit_rows_from(&tenant, 0, 100_000)?;
-        let first = rows.first().map_or(GENESIS.to_owned(), |row| row.prev_hash.clone());
-        let finding = verify(&rows, &reader.audit_heads(&tenant)?, &key, &first);
+        let finding = verify_kept(&rows, &reader.audit_heads(&tenant)?, &key);
         Ok((found, tenants, tenant, finding))
     })
     .await?;
@@ -73,7 +78,10 @@ pub async fn quarantine(State(house): State<Shared>, Params(paging): Params<Pagi
 
 pub async fn system(State(house): State<Shared>, _who: Who) -> Answer {
     let (bytes, bad) = read(&house, |reader| Ok((reader.size_bytes()?, reader.quarantine_count()?))).await?;
-    let counts = house.hub.read(|core| json!({"total": core.devices().count(), "online": core.devices().filter(|device| device.online).count(), "clients": core.client_count()})).await?;
+    let counts = house
+        .hub
+        .read(|core| json!({"total": core.devices().count(), "online": core.devices().filter(|device| device.online).count(), "clients": core.client_count()}))
+        .await?;
     let (received, published, commits) = house.hub.health().counts();
     let seconds = ((house.clock.now_ms() - house.clock.start_ms()) as f64 / 1000.0).max(1.0);
     let listeners: Vec<_> = house.listeners.iter().map(|(kind, addr)| json!({"kind": kind, "address": addr.to_string()})).collect();
@@ -108,7 +116,10 @@ pub async fn readyz(State(house): State<Shared>) -> Response {
 
 /// Prometheus text.
 pub async fn metrics(State(house): State<Shared>) -> Result<String, Problem> {
-    let counts = house.hub.read(|core| json!({"total": core.devices().count(), "online": core.devices().filter(|device| device.online).count(), "clients": core.client_count()})).await?;
+    let counts = house
+        .hub
+        .read(|core| json!({"total": core.devices().count(), "online": core.devices().filter(|device| device.online).count(), "clients": core.client_count()}))
+        .await?;
     let (received, published, commits) = house.hub.health().counts();
     let mut text = String::new();
     let mut line = |name: &str, kind: &str, help: &str, value: String| {

@@ -23,7 +23,9 @@ impl FromRequestParts<Shared> for Who {
         if let Some(value) = parts.headers.get(header::AUTHORIZATION) {
             let token = value.to_str().ok().and_then(|text| text.strip_prefix("Bearer "));
             let who = token.and_then(|token| house.identity.by_token(token));
-            return who.map(Self).ok_or_else(|| Refusal::new(Code::AuthRequired, "the token is not the owner's; it stands in owner.token of the data folder").into());
+            return who
+                .map(Self)
+                .ok_or_else(|| Refusal::new(Code::AuthRequired, "the token is not the owner's; it stands in owner.token of the data folder").into());
         }
         let who = cookie(&parts.headers).and_then(|value| house.identity.by_cookie(value));
         Ok(Self(who.unwrap_or_else(|| Principal::Guest { name: "http".into() })))
@@ -38,7 +40,8 @@ fn cookie(headers: &HeaderMap) -> Option<&str> {
 /// Refuses pages and names from elsewhere: foreign `Origin`, rebound `Host`. Adds the headers that every answer has.
 pub async fn only_from_here(request: Request, next: Next) -> Response {
     if !is_from_here(request.headers()) {
-        return Problem::from(Refusal::new(Code::Forbidden, "this server answers requests from this machine only; open http://127.0.0.1 or http://localhost")).into_response();
+        return Problem::from(Refusal::new(Code::Forbidden, "this server answers requests from this machine only; open http://127.0.0.1 or http://localhost"))
+            .into_response();
     }
     let mut response = next.run(request).await;
     let headers = response.headers_mut();

@@ -4,12 +4,18 @@ use super::writer::Health;
 use bytes::Bytes;
 use serde_json::Value;
 use std::sync::mpsc::{SyncSender, TrySendError};
+use std::time::Duration;
 use talkwire_core::effect::Notice;
 use talkwire_core::{Ask, Core, Origin, Principal, Refusal};
 use talkwire_proto::{Code, Inbound, Malformed};
 use tokio::sync::{broadcast, oneshot};
 
+/// A door waits this long for the loop.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// Something that happened outside.
+// A message is the common case; boxing it would cost an allocation for each.
+#[allow(clippy::large_enum_variant)]
 pub enum Event {
     /// A message was published; the sender waits for `done`: true when it is on the disk.
     Message {
@@ -89,18 +95,32 @@ impl HubHandle {
     }
 
     async fn answered(&self, event: Event, answer: oneshot::Receiver<Result<Value, Refusal>>) -> Result<Value, Refusal> {
+        self.must_take()?;
+        self.offer(event).map_err(|overload| Refusal::new(Code::RateLimited, overload.to_string()))?;
+        let stored = tokio::time::timeout(PATIENCE, answer).await;
+        stored
+            .ok()
+            .and_then(Result::ok)
+            .unwrap_or_else(|| Err(Refusal::new(Code::StoreUnavailable, "it could not be stored; try again when the disk takes again")))
+    }
+
+    /// While the disk refuses, the loop waits for it: nobody else shall.
+    fn must_take(&self) -> Result<(), Refusal> {
         if self.health.is_degraded() {
             return Err(Refusal::new(Code::StoreUnavailable, format!("nothing can be stored now: {}; free space and try again", self.health.trouble())));
         }
-        self.offer(event).map_err(|overload| Refusal::new(Code::RateLimited, overload.to_string()))?;
-        answer.await.unwrap_or_else(|_| Err(Refusal::new(Code::StoreUnavailable, "it could not be stored; try again when the disk takes again")))
+        Ok(())
     }
 
     /// Reads from the rules' memory.
     pub async fn read(&self, read: impl FnOnce(&Core) -> Value + Send + 'static) -> Result<Value, Refusal> {
+        self.must_take()?;
         let (reply, answer) = oneshot::channel();
         self.offer(Event::Read(Box::new(read), reply)).map_err(|overload| Refusal::new(Code::RateLimited, overload.to_string()))?;
-        answer.await.map_err(|_| Refusal::new(Code::StoreUnavailable, "the server is stopping"))
+        let read = tokio::time::timeout(PATIENCE, answer).await;
+        read.ok()
+            .and_then(Result::ok)
+            .ok_or_else(|| Refusal::new(Code::StoreUnavailable, "the server is stopping, or its disk does not take anything; try again"))
     }
 
     /// What changes, from now on.

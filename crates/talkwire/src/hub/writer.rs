@@ -3,7 +3,9 @@
 use super::post::Post;
 use crate::clock::Clock;
 use serde_json::Value;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -96,6 +98,10 @@ pub struct Writer {
     pub posts: mpsc::Sender<Post>,
     pub notices: broadcast::Sender<Notice>,
     pub health: Health,
+    /// Signed heads of the audit are written here too, a second place beside the database.
+    pub heads: PathBuf,
+    /// Batches handed over and not yet committed.
+    pub under_way: Arc<AtomicUsize>,
 }
 
 impl Writer {
@@ -136,10 +142,12 @@ impl Writer {
             tracing::info!(tries, "the store takes again");
             self.health.set(None);
         }
+        self.under_way.fetch_sub(1, Ordering::AcqRel);
         let counters = &self.health.0;
         counters.received.fetch_add(batch.received, Ordering::Relaxed);
         counters.published.fetch_add(batch.publishes.len() as u64, Ordering::Relaxed);
         counters.commits.fetch_add(u64::from(!batch.saves.is_empty()), Ordering::Relaxed);
+        self.export_heads(&batch.saves);
         for done in batch.done {
             match done {
                 Done::Message(done) => drop(done.send(true)),
@@ -156,6 +164,22 @@ impl Writer {
         for notice in batch.notices {
             // Nobody watching is no error.
             let _ = self.notices.send(notice);
+        }
+    }
+
+    /// A lone chain does not show that its end was cut off: the heads stand outside the database as well.
+    fn export_heads(&self, saves: &[Save]) {
+        let lines: String = saves
+            .iter()
+            .filter_map(|save| if let Save::AuditHead(head) = save { serde_json::to_string(head).ok() } else { None })
+            .map(|line| line + "\n")
+            .collect();
+        if lines.is_empty() {
+            return;
+        }
+        let file = std::fs::OpenOptions::new().create(true).append(true).open(&self.heads);
+        if let Err(error) = file.and_then(|mut file| file.write_all(lines.as_bytes())) {
+            tracing::warn!(%error, path = %self.heads.display(), "the audit's heads could not be written beside the database");
         }
     }
 }

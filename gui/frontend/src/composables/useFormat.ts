@@ -50,6 +50,14 @@ export function useFormat() {
   }
 
   const number = (value: number) => figure.value.format(value)
+  const UNIT_SIGNS: Record<string, string> = { celsius: '°C', percent: '%', count: '', clients: '', mbps: 'Mbps' }
+
+  /** A figure with its unit, the unit's name as its sign. */
+  function quantity(value: number, unit?: string | null): string {
+    const sign = UNIT_SIGNS[(unit ?? '').toLowerCase()] ?? unit ?? ''
+    return sign ? `${figure.value.format(value)} ${sign}` : figure.value.format(value)
+  }
+
   const percent = (fraction: number) => `${figure.value.format(Math.round(fraction * 100))} %`
 
   function bytes(count: number): string {
@@ -71,8 +79,8 @@ export function useFormat() {
   /** A word of the wire in the reader's language, or itself with its underscores opened. */
   function word(family: string, value: string | null | undefined): string {
     if (!value) return t('common.unknown')
-    const key = `${family}.${value}`
-    return te(key) ? t(key) : value.replaceAll('_', ' ')
+    const key = `${family}.${value.replaceAll('.', '_')}`
+    return te(key) ? t(key) : value.replace(/[._]+/g, ' ')
   }
 
   /** An error as a sentence. */
@@ -94,6 +102,7 @@ export function useFormat() {
     countdown,
     uptime,
     number,
+    quantity,
     percent,
     bytes,
     titled,

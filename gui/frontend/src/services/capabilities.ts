@@ -15,6 +15,8 @@ function objectOf(value: unknown): Record<string, unknown> | null {
 
 function declared(device: Device): Record<string, unknown> | null {
   const attr = objectOf(device.attr)
+  const known = objectOf(device.tools)
+  if (known && Object.keys(known).length > 0) return known
   return objectOf(attr?.tools) ?? objectOf(objectOf(attr?.capabilities)?.tools) ?? objectOf(objectOf(objectOf(attr?.payload)?.capabilities)?.tools)
 }
 

@@ -3,9 +3,9 @@ import { effectScope, watch } from 'vue'
 import { eventsUrl } from './api'
 import { wsConnection } from './websocket'
 
-export type EventKind = 'device' | 'command' | 'session' | 'changeset' | 'message' | 'system'
+export type EventKind = 'device' | 'command' | 'session' | 'changeset' | 'message' | 'event' | 'system'
 
-const KINDS: EventKind[] = ['device', 'command', 'session', 'changeset', 'message', 'system']
+const KINDS: EventKind[] = ['device', 'command', 'session', 'changeset', 'message', 'event', 'system']
 const handlers = new Map<EventKind, Set<(data: unknown) => void>>()
 let source: EventSource | null = null
 let started = false

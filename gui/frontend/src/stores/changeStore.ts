@@ -1,14 +1,23 @@
 // The change sets: the list, single ones, and what a person decides about them.
 import { defineStore } from 'pinia'
-import { computed, ref, shallowRef } from 'vue'
+import { computed, ref, shallowRef, toRaw } from 'vue'
 import { get, post, type Problem } from '@/services/api'
 import { onEvent } from '@/services/events'
 import type { Changeset, Page } from '@/types/api'
 import type { ChangesetView } from '@/types/chat'
 
-const ORDER = ['draft', 'proposed', 'approved', 'preparing', 'applied', 'verifying', 'committed', 'rolled_back', 'rollback_failed', 'rejected', 'expired']
+const ORDER = ['draft', 'proposed', 'approved', 'preparing', 'applied', 'verifying', 'committed', 'rollback_failed', 'rolled_back', 'rejected', 'expired']
+const REFRESH_MS = 120
 
-/** How far along a state is; the later one of two views is the true one. */
+let arrivals = 0
+const arrivedAt = new WeakMap<object, number>()
+
+/** Remembers that this view of a card has just arrived: the last one to arrive is the true one. */
+export function stampView(view: ChangesetView): void {
+  arrivedAt.set(toRaw(view), ++arrivals)
+}
+
+/** How far along the usual way a state is. A kept change that is undone goes back to `applied` first. */
 export function progressOf(status: string): number {
   return ORDER.indexOf(status)
 }
@@ -25,17 +34,32 @@ export const useChangeStore = defineStore('changes', () => {
 
   function put(change: Changeset): Changeset {
     const old = byId.value.get(change.changeset_id)
-    if (old && progressOf(change.status) < progressOf(old.status)) return old
-    const joined = { ...old, ...change }
+    if (old && (old.history?.length ?? 0) > (change.history?.length ?? 0)) return old
+    if (change.view) stampView(change.view)
+    const joined = { ...old, ...change, view: change.view ?? old?.view }
     byId.value.set(change.changeset_id, joined)
     return joined
+  }
+
+  const refreshing = new Set<string>()
+
+  /** The stream tells the set without its card and receipt: those are fetched. */
+  function refresh(id: string): void {
+    if (refreshing.has(id)) return
+    refreshing.add(id)
+    setTimeout(() => {
+      refreshing.delete(id)
+      void loadOne(id).catch(() => undefined)
+    }, REFRESH_MS)
   }
 
   function listen(): void {
     if (listening) return
     listening = true
     onEvent<Changeset>('changeset', (change) => {
-      if (change?.changeset_id) put(change)
+      if (!change?.changeset_id) return
+      put(change)
+      if (!change.view) refresh(change.changeset_id)
     })
   }
 
@@ -57,11 +81,11 @@ export const useChangeStore = defineStore('changes', () => {
     return put(await get<Changeset>(`/changesets/${encodeURIComponent(id)}`))
   }
 
-  /** The newest view of a card: the message's, or a later one that we heard of otherwise. */
+  /** The newest view of a card: the message's, or one that arrived later by another way. */
   function newest(view: ChangesetView): ChangesetView {
-    const known = byId.value.get(view.changeset_id)
-    if (!known || progressOf(known.status) <= progressOf(view.status)) return view
-    return { ...view, ...known.view, status: known.status, deadline_ms: known.view?.deadline_ms ?? known.deadline_ms ?? undefined }
+    const known = byId.value.get(view.changeset_id)?.view
+    if (!known) return view
+    return (arrivedAt.get(toRaw(known)) ?? 0) > (arrivedAt.get(toRaw(view)) ?? 0) ? known : view
   }
 
   const decide = async (id: string, verb: string, body: unknown = {}) => put(await post<Changeset>(`/changesets/${encodeURIComponent(id)}/${verb}`, body, 60_000))

@@ -7,6 +7,7 @@ import { identity } from '@/services/identity'
 import { uuid } from '@/services/ids'
 import { on } from '@/services/mqttRouter'
 import { clientId, connect, onConnected, publish, wsConnection } from '@/services/websocket'
+import { stampView } from './changeStore'
 import type { ChatError, ChatMessage, ChatSend, ChatStatus, DeliveryStatus, SessionAnswer, SessionAsk } from '@/types/chat'
 
 const MAIN = 'main'
@@ -41,6 +42,8 @@ export const useChatStore = defineStore('chat', () => {
   /** Which message answered which. */
   const answers = reactive(new Map<string, string>())
   const own = new Set<string>()
+  /** Messages whose pieces were sent a second time because some were lost. */
+  const repeated = new Set<string>()
   const asks = new Map<string, (answer: SessionAnswer | null) => void>()
   const timers = new Map<string, ReturnType<typeof setTimeout>>()
   let lastChange = 0
@@ -86,6 +89,9 @@ export const useChatStore = defineStore('chat', () => {
 
   /** Takes messages in: a higher `rev` replaces, `seq` orders, repeats are nothing. */
   function take(incoming: ChatMessage[]): void {
+    for (const message of incoming) {
+      for (const part of message.parts ?? []) if (part.kind === 'changeset') stampView(part)
+    }
     let changed = false
     let reorder = false
     const list = messages.value
@@ -142,6 +148,14 @@ export const useChatStore = defineStore('chat', () => {
   }
 
   function heardError(error: ChatError): void {
+    // A question that was refused: the conversation may not be there yet.
+    const asked = asks.get(error.id ?? '')
+    if (asked) return asked({ messages: [] })
+    const lost = outgoing.value.find((message) => message.id === error.id)
+    if (lost && error.code === 'E_CHAT_CHUNK' && !repeated.has(lost.id)) {
+      repeated.add(lost.id)
+      return void transmit(lost)
+    }
     if (error.id && own.has(error.id)) advance(error.id, 'failed', error)
   }
 
@@ -205,7 +219,10 @@ export const useChatStore = defineStore('chat', () => {
 
   async function loadNewest(): Promise<void> {
     const answer = await ask({ session_id: sessionId.value, before: NEWEST, limit: PAGE })
-    if (!answer) return
+    if (!answer) {
+      if (wsConnection.isConnected) setTimeout(() => wsConnection.isConnected && !ready.value && void loadNewest(), 2_000)
+      return
+    }
     take(answer.messages ?? [])
     more.value = answer.more ?? false
     ready.value = true

@@ -28,6 +28,8 @@ export interface Device {
   attr?: Record<string, unknown> | null
   state?: Record<string, unknown> | null
   diagnostics?: Record<string, unknown> | null
+  /** What the server knows of each tool, by name. */
+  tools?: Record<string, unknown> | null
 }
 
 export interface DeviceEvent {

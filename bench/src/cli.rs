@@ -1,0 +1,99 @@
+//! The command line: `bench NAME`, or `crash`.
+
+use crate::crash;
+use crate::figures::{self, FIGURES};
+use crate::machine::sync_ms;
+use anyhow::{Result, bail};
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+use std::time::Duration;
+
+const AFTER: &str = "What can be measured: durable, ingest, command, p2p, start, memory, agent, chat, or all of them.\n\
+Example:\n  talkwire-bench bench durable --seconds 5\n  talkwire-bench crash --trials 20";
+
+/// Measures Talkwire beside its peers, and kills it to see what it keeps.
+#[derive(Debug, Parser)]
+#[command(name = "talkwire-bench", arg_required_else_help = true, after_help = AFTER)]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Measure one figure, or `all`.
+    #[command(after_help = AFTER)]
+    Bench {
+        /// Which figure.
+        name: String,
+        /// Print `{"name","ours","peer","ratio"}` instead of a table, one line per figure.
+        #[arg(long)]
+        json: bool,
+        /// How long each run of a load lasts.
+        #[arg(long, value_name = "N")]
+        seconds: Option<u64>,
+    },
+    /// Kill the server and the devices at random instants, and count what was lost.
+    #[command(after_help = AFTER)]
+    Crash {
+        /// How many kills.
+        #[arg(long, value_name = "N", default_value_t = 20)]
+        trials: u64,
+        /// Print `{"trials","acked","lost","half_applied","double_executions"}`.
+        #[arg(long)]
+        json: bool,
+        /// Where chance begins; a failing trial prints its own.
+        #[arg(long, value_name = "S")]
+        seed: Option<u64>,
+        /// Only one kind: `server`, `router` or `both`.
+        #[arg(long, value_name = "KIND")]
+        kind: Option<crash::Kind>,
+    },
+}
+
+/// Runs what was asked for.
+pub fn main() -> Result<ExitCode> {
+    match Cli::parse_from(words()).task {
+        Task::Bench { name, json, seconds } => bench(&name, json, seconds),
+        Task::Crash { trials, json, seed, kind } => crash::run(trials, json, seed, kind),
+    }
+}
+
+/// `talkwire-bench durable` is `talkwire-bench bench durable`.
+fn words() -> Vec<String> {
+    let mut words: Vec<String> = std::env::args().collect();
+    let figure = words.iter().skip(1).position(|word| word == "all" || FIGURES.iter().any(|figure| figure.name == word));
+    if figure.is_some() && !words.iter().any(|word| word == "bench" || word == "crash") {
+        words.insert(1, "bench".into());
+    }
+    words
+}
+
+fn bench(name: &str, json: bool, seconds: Option<u64>) -> Result<ExitCode> {
+    let chosen: Vec<_> = FIGURES.iter().filter(|figure| name == "all" || figure.name == name).collect();
+    if chosen.is_empty() {
+        bail!("nothing is called {name:?}; there are: all, {}", FIGURES.iter().map(|figure| figure.name).collect::<Vec<_>>().join(", "));
+    }
+    let pinned = figures::pin_load();
+    let short = if name == "all" { 3 } else { 5 };
+    let span = Duration::from_secs(seconds.unwrap_or(short).clamp(1, 600));
+    let mut failed = 0;
+    for figure in chosen {
+        match (figure.measure)(span) {
+            Ok(mut report) => {
+                report.notes.insert(0, format!("{pinned}; one fdatasync of 512 bytes takes {:.2} ms here", sync_ms()?));
+                if json {
+                    println!("{}", report.to_json());
+                } else {
+                    println!("{report}");
+                }
+            }
+            Err(error) if name == "all" => {
+                failed += 1;
+                eprintln!("{} could not be measured: {error:#}", figure.name);
+            }
+            Err(error) => return Err(error.context(format!("{} could not be measured", figure.name))),
+        }
+    }
+    Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

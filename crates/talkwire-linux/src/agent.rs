@@ -1,0 +1,81 @@
+//! The agent: the tools of this machine on the device SDK.
+
+use crate::error::LinuxError;
+use crate::machine::Machine;
+use crate::root::Root;
+use crate::text::clean;
+use crate::{cpu, hardware, ports, route, status};
+use std::time::Duration;
+use talkwire_device::{Attributes, Builder, Device, DeviceConfig, Running};
+
+/// How long the processors are watched before the first state is said.
+const FIRST_LOOK: Duration = Duration::from_millis(250);
+const NAME_CHARS: usize = 64;
+
+/// Runs the agent of this machine until it is shut down. A broker that is away is no error.
+///
+/// # Errors
+/// When this is no Linux, or the SDK does not start.
+pub async fn run(config: DeviceConfig) -> Result<Running, LinuxError> {
+    run_on(&Root::default(), config).await
+}
+
+/// [`run`] for the machine below another root.
+///
+/// # Errors
+/// The same as [`run`].
+pub async fn run_on(root: &Root, config: DeviceConfig) -> Result<Running, LinuxError> {
+    if cpu::times(root).is_none() {
+        return Err(LinuxError::NoProc(root.path("proc/stat")));
+    }
+    let builder = builder(root, config);
+    tokio::time::sleep(FIRST_LOOK).await;
+    Ok(builder.start().await?)
+}
+
+/// The device before it starts, with all tools, the state and the attributes of the machine: for a program that adds tools of its own.
+pub fn builder(root: &Root, mut config: DeviceConfig) -> Builder {
+    let machine = Machine::new(root.clone());
+    fill(root, &mut config.attributes);
+    let tools = machine.tools();
+    let builder = tools.into_iter().fold(Device::builder(config), Builder::tool);
+    builder.state(move || {
+        machine.watch();
+        status::report(&machine)
+    })
+}
+
+/// Says of the machine what the configuration leaves open.
+fn fill(root: &Root, attributes: &mut Attributes) {
+    let Attributes { name, manufacturer, model, firmware_version, mac_address, features, .. } = attributes;
+    let fill = |field: &mut Option<String>, look: &dyn Fn() -> Option<String>| {
+        if field.is_none() {
+            *field = look().map(|text| clean(&text, NAME_CHARS)).filter(|text| !text.is_empty());
+        }
+    };
+    fill(name, &|| root.word("proc/sys/kernel/hostname"));
+    fill(manufacturer, &|| hardware::manufacturer(root));
+    fill(model, &|| hardware::model(root));
+    fill(firmware_version, &|| parse_os_name(&root.text("etc/os-release")?));
+    fill(mac_address, &|| ports::mac_of(root, &route::way_out(root)??.interface));
+    if features.is_empty() {
+        *features = ports::features(root);
+    }
+}
+
+/// The name of the system in `/etc/os-release`.
+fn parse_os_name(text: &str) -> Option<String> {
+    let name = text.lines().find_map(|line| line.strip_prefix("PRETTY_NAME="))?;
+    Some(name.trim().trim_matches(['"', '\'']).to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_the_system_is_read() {
+        assert_eq!(parse_os_name("ID=x\nPRETTY_NAME=\"Some Linux 12\"\n").as_deref(), Some("Some Linux 12"));
+        assert_eq!(parse_os_name("ID=x"), None);
+    }
+}

@@ -1,0 +1,14 @@
+//! Stories at the doors: a real server, real MQTT clients, real HTTP requests, a real database.
+
+#[path = "doors/bad_input.rs"]
+mod bad_input;
+#[path = "doors/chat.rs"]
+mod chat;
+#[path = "doors/command_line.rs"]
+mod command_line;
+#[path = "doors/diagnosis.rs"]
+mod diagnosis;
+#[path = "doors/durable.rs"]
+mod durable;
+#[path = "doors/harness.rs"]
+mod harness;

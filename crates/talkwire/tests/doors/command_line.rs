@@ -1,0 +1,94 @@
+//! The command line: sentences that help, exit codes that mean something.
+
+use std::process::{Command, Output};
+
+fn talkwire(args: &[&str]) -> Output {
+    let dir = tempfile::tempdir().unwrap();
+    run_in(dir.path(), args)
+}
+
+fn run_in(dir: &std::path::Path, args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_talkwire")).current_dir(dir).args(args).env_remove("TALKWIRE_DATA").output().unwrap()
+}
+
+fn said(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+#[test]
+fn every_command_shows_an_example_in_its_help() {
+    for command in ["demo", "serve", "ask", "devices", "sessions", "changesets", "receipt", "audit", "config", "broker"] {
+        let output = talkwire(&[command, "--help"]);
+        assert!(output.status.success());
+        assert!(said(&output).contains("Example"), "{command} --help shows no example");
+    }
+    for command in ["run", "check"] {
+        assert!(said(&talkwire(&["home", command, "--help"])).contains("Example"));
+    }
+}
+
+#[test]
+fn a_taken_port_is_named_with_the_flag_that_helps() {
+    let holder = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = holder.local_addr().unwrap().to_string();
+    for (flag, others) in [("--http", ["--mqtt", "--ws"]), ("--mqtt", ["--http", "--ws"]), ("--ws", ["--http", "--mqtt"])] {
+        let mut args = vec!["serve", flag, &addr];
+        for other in others {
+            args.extend([other, "127.0.0.1:0"]);
+        }
+        let output = talkwire(&args);
+        assert_eq!(output.status.code(), Some(1));
+        let text = said(&output);
+        assert!(text.contains(&addr) && text.contains("taken") && text.contains(flag), "{text}");
+    }
+}
+
+#[test]
+fn a_broken_configuration_points_at_the_line() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("talkwire.toml"), "http = \"127.0.0.1:5000\"\nmqtt = 1883\n").unwrap();
+    let output = run_in(dir.path(), &["serve"]);
+    assert_eq!(output.status.code(), Some(1));
+    let text = said(&output);
+    assert!(text.contains("talkwire.toml") && text.contains("line 2"), "{text}");
+}
+
+#[test]
+fn listening_beyond_this_machine_is_refused_with_what_to_do() {
+    let output = talkwire(&["serve", "--http", "0.0.0.0:0"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(said(&output).contains("127.0.0.1"), "{}", said(&output));
+}
+
+#[test]
+fn an_absent_server_is_exit_code_three() {
+    let output = talkwire(&["devices", "--server", "http://127.0.0.1:9"]);
+    assert_eq!(output.status.code(), Some(3));
+    assert!(said(&output).contains("talkwire demo"), "{}", said(&output));
+    assert_eq!(talkwire(&["devices", "--nonsense"]).status.code(), Some(2));
+}
+
+#[test]
+fn a_home_file_that_is_wrong_is_refused_with_the_place() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("home.toml"), "[site]\nsite = \"x\"\nroms = 3\n").unwrap();
+    let output = run_in(dir.path(), &["home", "check", "home.toml"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(said(&output).contains("roms"), "{}", said(&output));
+}
+
+#[test]
+fn the_default_configuration_is_printed_commented_and_as_json() {
+    assert!(said(&talkwire(&["config"])).contains("# Address of the console"));
+    let json: serde_json::Value = serde_json::from_slice(&talkwire(&["config", "--json"]).stdout).unwrap();
+    assert_eq!(json["http"], "127.0.0.1:5000");
+}
+
+#[test]
+fn a_receipt_that_is_none_is_exit_code_one() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("r.json"), "{\"schema\":\"talkwire.receipt/1.0\",\"signature\":{\"public_key\":\"00\",\"value\":\"00\"}}").unwrap();
+    let output = run_in(dir.path(), &["receipt", "verify", "r.json"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(said(&output).contains("E_NOT_GENUINE"), "{}", said(&output));
+}
