@@ -7,7 +7,7 @@ use std::fs;
 use std::process::{Command, ExitCode};
 
 /// Which of the browser test's pictures stands in the README.
-const PICTURE: &str = "chat-proposed.png";
+const PICTURE: &str = "chat-cause.png";
 
 /// Builds, then becomes `talkwire demo`.
 pub fn run(words: &[String]) -> Result<ExitCode> {
