@@ -1,8 +1,8 @@
 //! `bench` and `crash`: the measuring program, against the release binary.
 
-use crate::process;
-use anyhow::{Result, bail};
-use std::process::ExitCode;
+use crate::{house, tree};
+use anyhow::{Context, Result, bail};
+use std::process::{Command, ExitCode};
 
 /// Measures.
 pub fn run(words: &[String]) -> Result<ExitCode> {
@@ -19,7 +19,8 @@ pub fn crash(words: &[String]) -> Result<ExitCode> {
 }
 
 fn hand_over(words: &[String]) -> Result<ExitCode> {
-    crate::house::build()?;
-    let status = process::cargo().args(["run", "--release", "--quiet", "--package", "talkwire-bench", "--"]).args(words).status()?;
+    house::build_with_bench()?;
+    let program = tree::release("talkwire-bench");
+    let status = Command::new(&program).args(words).status().with_context(|| format!("cannot start {}", program.display()))?;
     Ok(status.code().map_or(ExitCode::FAILURE, |code| ExitCode::from(u8::try_from(code).unwrap_or(1))))
 }

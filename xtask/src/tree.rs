@@ -25,7 +25,12 @@ pub fn target() -> PathBuf {
 
 /// The binary that `build` makes.
 pub fn binary() -> PathBuf {
-    target().join("release/talkwire")
+    release("talkwire")
+}
+
+/// A program of the release profile.
+pub fn release(name: &str) -> PathBuf {
+    target().join("release").join(name)
 }
 
 /// All files that people wrote, sorted, below `folder`.
