@@ -16,6 +16,12 @@ const SHORT: usize = 5;
 const CAUSED: usize = 2;
 /// So many kinds of device are a list.
 const MANY: usize = 3;
+/// Words with which a form denies by itself.
+const DENIALS: [&str; 5] = ["不", "没", "无", "not", "no"];
+/// Words between two devices of a list.
+const APART: usize = 8;
+/// Words, stemmed and in simplified script, that join two devices to a list.
+const JOINS: [&str; 9] = ["也", "和", "跟", "与", "及", "and", "or", "both", "nor"];
 
 /// The concepts with a part in the grammar.
 #[derive(Debug)]
@@ -24,6 +30,7 @@ pub(super) struct Grammar {
     blocks: ConceptId,
     fine: ConceptId,
     others: ConceptId,
+    others_fine: ConceptId,
     /// What can be said to be fine: the speed, the delay, the signal.
     topics: Vec<ConceptId>,
     all_devices: ConceptId,
@@ -46,6 +53,7 @@ impl Grammar {
             blocks: lexicon.concept("blocks", false),
             fine: lexicon.concept("fine", false),
             others: lexicon.concept("others", false),
+            others_fine: lexicon.concept("others_fine", false),
             device_fine: lexicon.concept("device_fine", false),
             place_fine: lexicon.concept("place_fine", false),
             device_place: lexicon.concept("device_place", false),
@@ -62,22 +70,25 @@ impl Grammar {
 
     /// Settles polarity, in place.
     pub fn settle(&self, lexicon: &Lexicon, words: &[Word], hits: &mut Vec<Hit>) {
-        self.negate(lexicon, hits);
+        self.negate(lexicon, words, hits);
         self.affirm(lexicon, hits);
         self.furnish(words, hits);
         self.blame(hits);
-        self.gather(hits);
+        self.locate(hits);
+        self.gather(words, hits);
         if (1..=SHORT).contains(&words.len()) {
             hits.push(Hit::of_sentence(self.short, words.len()));
         }
     }
 
     /// A negation denies the first symptom after it in the clause, unless "but" or "it is" stands between.
-    fn negate(&self, lexicon: &Lexicon, hits: &mut [Hit]) {
+    fn negate(&self, lexicon: &Lexicon, words: &[Word], hits: &mut [Hit]) {
         let cues: Vec<Hit> = hits.iter().filter(|h| h.concept == self.negation).cloned().collect();
         let stops: Vec<usize> = hits.iter().filter(|h| h.concept == self.blocks).map(|h| h.start).collect();
         for cue in cues {
-            let reached = |h: &Hit| h.clause == cue.clause && h.start >= cue.end && h.start < cue.end + REACH;
+            // "不会断": the symptom may begin inside the negation, unless its own form begins with one ("也不亮")
+            let whole = |h: &Hit| h.start >= cue.end || h.start > cue.start && !DENIALS.contains(&words[h.start].text.as_str());
+            let reached = |h: &Hit| h.clause == cue.clause && h.end > cue.end && h.start < cue.end + REACH && whole(h);
             let open = |h: &Hit| !stops.iter().any(|&stop| stop >= cue.end && stop <= h.start);
             let denied = hits.iter().filter(|h| lexicon.negatable(h.concept) && reached(h) && open(h)).map(|h| h.start).min();
             for hit in hits.iter_mut().filter(|h| Some(h.start) == denied && lexicon.negatable(h.concept)) {
@@ -138,17 +149,38 @@ impl Grammar {
         }
     }
 
-    /// A list of devices is everybody.
-    fn gather(&self, hits: &mut Vec<Hit>) {
+    /// A list of devices is everybody: three kinds, or two that stand side by side or are joined by "and" or "also".
+    fn gather(&self, words: &[Word], hits: &mut Vec<Hit>) {
         let well: Vec<u16> = hits.iter().filter(|h| h.concept == self.device_fine).map(|h| h.clause).collect();
-        let troubled = hits.iter().filter(|h| !well.contains(&h.clause)).map(|h| h.concept);
-        let mut kinds: Vec<ConceptId> = troubled.filter(|c| self.device.contains(c)).collect();
+        let mut troubled: Vec<&Hit> = hits.iter().filter(|h| !well.contains(&h.clause) && self.device.contains(&h.concept)).collect();
+        troubled.sort_by_key(|h| h.start);
+        let mut kinds: Vec<ConceptId> = troubled.iter().map(|h| h.concept).collect();
         kinds.sort_unstable();
         kinds.dedup();
-        if kinds.len() >= MANY
-            && let Some(last) = hits.iter().rfind(|h| self.device.contains(&h.concept))
-        {
-            hits.push(last.meaning(self.all_devices));
+        let joined = |from: usize, to: usize| {
+            let between = &words[from.min(to)..to];
+            between.is_empty() || between.len() <= APART && between.iter().any(|w| JOINS.contains(&w.text.as_str()))
+        };
+        let others = hits.iter().any(|h| h.concept == self.others || h.concept == self.others_fine);
+        let pair = |w: &[&Hit]| w[0].concept != w[1].concept && w[0].end <= w[1].start && joined(w[0].end, w[1].start);
+        let listed = !others && well.is_empty() && troubled.windows(2).any(pair);
+        if kinds.len() >= MANY || listed {
+            let all = troubled.last().map(|last| last.meaning(self.all_devices));
+            hits.extend(all);
+        }
+    }
+
+    /// "The other rooms are fine" says where it works, not which device does.
+    fn locate(&self, hits: &mut [Hit]) {
+        let spans = |group: &[ConceptId], hits: &[Hit]| -> Vec<(u16, usize, usize)> {
+            hits.iter().filter(|h| group.contains(&h.concept)).map(|h| (h.clause, h.start, h.end)).collect()
+        };
+        let (places, devices) = (spans(&self.place, hits), spans(&self.device, hits));
+        for hit in hits.iter_mut().filter(|h| h.concept == self.others_fine) {
+            let inside = |&(clause, start, end): &(u16, usize, usize)| clause == hit.clause && start >= hit.start && end <= hit.end;
+            if places.iter().any(inside) && !devices.iter().any(inside) {
+                hit.concept = self.place_fine;
+            }
         }
     }
 }
