@@ -176,13 +176,15 @@ impl Catalog {
 fn read_concepts(file: ConceptFile, lexicon: &mut Lexicon, domain: &mut BTreeSet<String>, normalise: &impl Fn(&str) -> String) -> Result<(), CatalogError> {
     for (name, forms) in &file.concepts {
         let concept = lexicon.concept(name, file.negatable);
-        let normal = normalise(forms).replace('\'', "");
-        for word in normal.split(|c: char| !c.is_ascii_alphabetic()).filter(|w| w.len() > 1) {
-            if !domain.contains(word) {
-                domain.insert(word.to_owned());
+        // form by form: what is read of one text is bounded, a concept is not
+        for form in forms.split([';', '\n']).map(str::trim).filter(|f| !f.is_empty()) {
+            let normal = normalise(form).replace('\'', "");
+            let form = normal.trim();
+            for word in form.split(|c: char| !c.is_ascii_alphabetic()).filter(|w| w.len() > 1) {
+                if !domain.contains(word) {
+                    domain.insert(word.to_owned());
+                }
             }
-        }
-        for form in normal.split([';', '\n']).map(str::trim).filter(|f| !f.is_empty()) {
             if !lexicon.form(concept, form, &|part| text::words(part, None)) {
                 return Err(CatalogError::EmptyForm { concept: name.clone(), form: form.to_owned() });
             }
@@ -234,6 +236,17 @@ mod tests {
     fn broken_toml_names_its_file() {
         let error = Catalog::read(&Sources { spelling: "replace = 3", ..Sources::embedded() }).unwrap_err();
         assert!(error.to_string().contains("spelling.toml"));
+    }
+
+    #[test]
+    fn the_last_form_of_a_long_concept_is_read_too() {
+        let forms: String = (0..2000).map(|n| format!("word{n}; ")).collect();
+        let long = format!("negatable = true\n[concepts]\nlong = \"{forms}glacial drift\"\n");
+        let mut concepts = Sources::embedded().concepts;
+        concepts.push(("long.toml", &long));
+        let catalog = Catalog::read(&Sources { concepts, ..Sources::embedded() }).unwrap();
+        let hits = catalog.lexicon.find(&text::words("glacial drift", None));
+        assert!(hits.iter().any(|h| catalog.lexicon.name(h.concept) == "long"));
     }
 
     #[test]

@@ -16,6 +16,10 @@ const SHORT: usize = 5;
 const CAUSED: usize = 2;
 /// So many kinds of device are a list.
 const MANY: usize = 3;
+/// Words after which "work" and "load" are no good news.
+const UNABLE: [&str; 5] = ["cant", "cannot", "couldnt", "unabl", "wont"];
+/// Words that carry a denial on to the next symptom.
+const OR: [&str; 5] = ["or", "nor", "或", "或者", "和"];
 /// Words with which a form denies by itself.
 const DENIALS: [&str; 5] = ["不", "没", "无", "not", "no"];
 /// Words between two devices of a list.
@@ -71,7 +75,7 @@ impl Grammar {
     /// Settles polarity, in place.
     pub fn settle(&self, lexicon: &Lexicon, words: &[Word], hits: &mut Vec<Hit>) {
         self.negate(lexicon, words, hits);
-        self.affirm(lexicon, hits);
+        self.affirm(lexicon, words, hits);
         self.furnish(words, hits);
         self.blame(hits);
         self.locate(hits);
@@ -90,16 +94,28 @@ impl Grammar {
             let whole = |h: &Hit| h.start >= cue.end || h.start > cue.start && !DENIALS.contains(&words[h.start].text.as_str());
             let reached = |h: &Hit| h.clause == cue.clause && h.end > cue.end && h.start < cue.end + REACH && whole(h);
             let open = |h: &Hit| !stops.iter().any(|&stop| stop >= cue.end && stop <= h.start);
-            let denied = hits.iter().filter(|h| lexicon.negatable(h.concept) && reached(h) && open(h)).map(|h| h.start).min();
-            for hit in hits.iter_mut().filter(|h| Some(h.start) == denied && lexicon.negatable(h.concept)) {
-                hit.negated = true;
+            let can = |h: &Hit| lexicon.negatable(h.concept) && h.clause == cue.clause;
+            let Some(first) = hits.iter().filter(|h| can(h) && reached(h) && open(h)).min_by_key(|h| h.start) else { continue };
+            let (start, mut end) = (first.start, first.end);
+            // "not slow or flaky" denies both
+            let next = |h: &Hit, end: usize| h.start > end && h.start <= end + 2 && words[end..h.start].iter().any(|w| OR.contains(&w.text.as_str()));
+            while let Some(more) = hits.iter().find(|h| can(h) && next(h, end)) {
+                end = more.end;
+            }
+            for hit in hits.iter_mut().filter(|h| can(h)) {
+                hit.negated |= hit.start == start || hit.start > start && hit.end <= end && open(hit);
             }
         }
     }
 
     /// "The speed is fine" denies the speed; "the tablet is fine" and "fine in the hall" say what works.
-    fn affirm(&self, lexicon: &Lexicon, hits: &mut Vec<Hit>) {
-        let fines: Vec<Hit> = hits.iter().filter(|h| h.concept == self.fine).cloned().collect();
+    fn affirm(&self, lexicon: &Lexicon, words: &[Word], hits: &mut Vec<Hit>) {
+        let cues: Vec<(usize, usize)> = hits.iter().filter(|h| h.concept == self.negation).map(|h| (h.start, h.end)).collect();
+        // "cannot work" and "not fine" say the contrary
+        let unable = |at: usize| words[at.saturating_sub(2)..at].iter().any(|w| UNABLE.contains(&w.text.as_str()));
+        let denied = |at: usize| unable(at) || cues.iter().any(|&(start, end)| start < at && at <= end + 1);
+        let meant = |h: &&Hit| h.concept == self.fine && !denied(h.start);
+        let fines: Vec<Hit> = hits.iter().filter(meant).cloned().collect();
         for fine in fines {
             let same = |h: &&mut Hit| h.clause == fine.clause;
             let about_others = hits.iter().any(|h| h.clause == fine.clause && h.concept == self.others);
