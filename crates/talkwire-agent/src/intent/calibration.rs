@@ -39,6 +39,19 @@ mod tests {
     }
 
     #[test]
+    fn first_runs_were_right_as_often_as_is_said_now() {
+        let rows = include_str!("../../tests/intents/first_runs.tsv").lines().filter(|l| !l.starts_with('#'));
+        let rows: Vec<(f64, f64)> = rows.filter_map(|l| l.split_once('\t')).map(|(s, r)| (measured(s.parse().unwrap()), r.parse().unwrap())).collect();
+        assert_eq!(rows.len(), 300);
+        for (from, to) in [(0.0, 0.7), (0.7, 0.9), (0.9, 1.0)] {
+            let row: Vec<_> = rows.iter().filter(|(said, _)| (from..to).contains(said)).collect();
+            let mean = |sum: f64| sum / row.len() as f64;
+            let (said, right) = (mean(row.iter().map(|r| r.0).sum()), mean(row.iter().map(|r| r.1).sum()));
+            assert!(row.len() >= 20 && (said - right).abs() <= 0.1, "{} between {from} and {to}: said {said:.2}, right {right:.2}", row.len());
+        }
+    }
+
+    #[test]
     fn what_is_left_is_shared_by_the_rivals() {
         let mut shares = [0.0; CLASSES];
         (shares[0], shares[1], shares[2]) = (0.6, 0.3, 0.1);
