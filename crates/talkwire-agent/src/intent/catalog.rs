@@ -159,7 +159,7 @@ impl Catalog {
         let SpellingFile { replace, common } = parse("spelling.toml", sources.spelling)?;
         let replace = replace.into_iter().map(|(wrong, right)| (script.normalise(&wrong), script.normalise(&right))).collect();
         let replacing = Spelling::replacing(replace);
-        let normalise = |s: &str| replacing.replace(script.normalise(s));
+        let normalise = |s: &str| replacing.replace(script.normalise_whole(s));
         let mut lexicon = Lexicon::default();
         let mut domain = BTreeSet::new();
         for (file, text) in &sources.concepts {
@@ -176,15 +176,13 @@ impl Catalog {
 fn read_concepts(file: ConceptFile, lexicon: &mut Lexicon, domain: &mut BTreeSet<String>, normalise: &impl Fn(&str) -> String) -> Result<(), CatalogError> {
     for (name, forms) in &file.concepts {
         let concept = lexicon.concept(name, file.negatable);
-        // form by form: what is read of one text is bounded, a concept is not
-        for form in forms.split([';', '\n']).map(str::trim).filter(|f| !f.is_empty()) {
-            let normal = normalise(form).replace('\'', "");
-            let form = normal.trim();
-            for word in form.split(|c: char| !c.is_ascii_alphabetic()).filter(|w| w.len() > 1) {
-                if !domain.contains(word) {
-                    domain.insert(word.to_owned());
-                }
+        let normal = normalise(forms).replace('\'', "");
+        for word in normal.split(|c: char| !c.is_ascii_alphabetic()).filter(|w| w.len() > 1) {
+            if !domain.contains(word) {
+                domain.insert(word.to_owned());
             }
+        }
+        for form in normal.split([';', '\n']).map(str::trim).filter(|f| !f.is_empty()) {
             if !lexicon.form(concept, form, &|part| text::words(part, None)) {
                 return Err(CatalogError::EmptyForm { concept: name.clone(), form: form.to_owned() });
             }

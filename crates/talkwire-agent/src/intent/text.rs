@@ -51,10 +51,16 @@ impl Script {
         (traditional, simplified)
     }
 
-    /// One width, one case, one script; marks that only decorate are gone.
+    /// One width, one case, one script; marks that only decorate are gone. What is beyond the bound is left out.
     pub fn normalise(&self, raw: &str) -> String {
-        let mut out = String::with_capacity(raw.len().min(CHARS_MAX));
-        for c in raw.chars().take(CHARS_MAX) {
+        let end = raw.char_indices().nth(CHARS_MAX).map_or(raw.len(), |(at, _)| at);
+        self.normalise_whole(&raw[..end])
+    }
+
+    /// The same without a bound, for the catalogue's own texts.
+    pub fn normalise_whole(&self, raw: &str) -> String {
+        let mut out = String::with_capacity(raw.len());
+        for c in raw.chars() {
             let c = match c {
                 '\u{ff01}'..='\u{ff5e}' => char::from_u32(c as u32 - 0xfee0).unwrap_or(c),
                 '\u{3000}' | '\u{a0}' => ' ',
