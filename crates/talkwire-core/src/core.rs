@@ -287,8 +287,11 @@ impl Core {
             self.save_device_soon(now_ms, &key);
         }
         let reason = format!("{}: {why}", why.code());
+        let refusal = Refusal::new(why.code(), why.to_string());
         if topic.starts_with("chat") {
-            self.refuse_chat(now_ms, from, &topic, None, &Refusal::new(why.code(), why.to_string()));
+            self.refuse_chat(now_ms, from, &topic, None, &refusal);
+        } else if topic.starts_with("system/") {
+            self.refuse_parameter(from, &refusal);
         }
         let payload = payload[..payload.len().min(limits::QUARANTINE_BYTES)].to_vec();
         let topic = topic.chars().take(limits::TOPIC_BYTES).collect();
