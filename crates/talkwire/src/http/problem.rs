@@ -127,3 +127,28 @@ pub async fn no_such_method(method: axum::http::Method, uri: axum::http::Uri) ->
 pub async fn no_such_route() -> Problem {
     Problem::not_found("no such path in the API; the README lists them")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pages_of_the_codes_show_problems_as_they_are_sent() {
+        let pages = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/errors");
+        let mut shown = 0;
+        for code in Code::ALL {
+            let page = std::fs::read_to_string(pages.join(format!("{code}.md"))).unwrap();
+            for line in page.lines().filter(|line| line.starts_with("{\"type\"")) {
+                let problem: Value = serde_json::from_str(line).unwrap();
+                if problem["type"] == "system_message" {
+                    continue; // a notice in the chat, not an answer at this door
+                }
+                let title = StatusCode::from_u16(code.http_class()).unwrap().canonical_reason();
+                let sent = (json!(format!("urn:talkwire:error:{code}")), json!(title), json!(code.http_class()));
+                assert_eq!((&problem["type"], &problem["title"], &problem["status"]), (&sent.0, &sent.1, &sent.2), "{code}");
+                shown += 1;
+            }
+        }
+        assert!(shown > 10, "the pages show examples");
+    }
+}
