@@ -28,8 +28,13 @@ mod error;
 mod guard;
 mod journal;
 mod keeper;
+mod letter;
 mod memory;
+mod outbox;
+mod post;
+mod rate;
 mod run;
+mod seal;
 mod section;
 mod tool;
 #[cfg(test)]
