@@ -59,6 +59,16 @@ fn counter() -> std::path::PathBuf {
     example
 }
 
+/// Says, also to `cargo xtask test`, what could not be tried here.
+fn skipped(why: &str) {
+    eprintln!("SKIPPED: {why}");
+    if let Some(file) = std::env::var_os("TALKWIRE_SKIPPED") {
+        let line = format!("device: {why}\n");
+        let noted = std::fs::OpenOptions::new().append(true).create(true).open(file).and_then(|mut file| std::io::Write::write_all(&mut file, line.as_bytes()));
+        noted.expect("the file of TALKWIRE_SKIPPED can be written");
+    }
+}
+
 fn up_to(last: u64) -> Vec<u64> {
     (1..=last).collect()
 }
@@ -229,7 +239,7 @@ async fn a_full_disk_stops_nothing_and_loses_nothing() {
     command.args(["--user", "--map-root-user", "--mount", "sh", "-c", script]).arg(counter());
     let allowed = Command::new("unshare").args(["--user", "--map-root-user", "--mount", "true"]).status().is_ok_and(|status| status.success());
     if !allowed {
-        eprintln!("SKIPPED: no user namespaces here; the outbox was not tested on a full disk");
+        skipped("no user namespaces here; the outbox was not tested on a full disk");
         return;
     }
     let mut process = Counter::run(command, exchange.port, data.path(), 1, 2000);
