@@ -11,6 +11,8 @@ mod programs;
 mod qos;
 mod radio;
 #[cfg(test)]
+mod real;
+#[cfg(test)]
 mod recorded;
 mod service;
 mod tc;
