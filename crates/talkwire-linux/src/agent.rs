@@ -3,6 +3,7 @@
 use crate::error::LinuxError;
 use crate::machine::Machine;
 use crate::root::Root;
+use crate::surroundings::Surroundings;
 use crate::text::clean;
 use crate::{cpu, hardware, ports, route, status};
 use std::time::Duration;
@@ -34,9 +35,16 @@ pub async fn run_on(root: &Root, config: DeviceConfig) -> Result<Running, LinuxE
 }
 
 /// The device before it starts, with all tools, the state and the attributes of the machine: for a program that adds tools of its own.
-pub fn builder(root: &Root, mut config: DeviceConfig) -> Builder {
-    let machine = Machine::new(root.clone());
+pub fn builder(root: &Root, config: DeviceConfig) -> Builder {
+    builder_within(root, Surroundings::default(), config)
+}
+
+/// [`builder`] with tests that measure against other surroundings than the public internet.
+pub fn builder_within(root: &Root, surroundings: Surroundings, mut config: DeviceConfig) -> Builder {
     fill(root, &mut config.attributes);
+    let id = config.key.device_id.as_str().to_owned();
+    let name = config.attributes.name.clone().unwrap_or_else(|| id.clone());
+    let machine = Machine::within(root.clone(), surroundings, Some((id, name)));
     let tools = machine.tools();
     let builder = tools.into_iter().fold(Device::builder(config), Builder::tool);
     builder.state(move || {
