@@ -49,7 +49,7 @@ fn cap_of_rules(args: &Args) -> Result<Option<f64>, ToolError> {
 
 impl ApplyPolicy {
     fn up(&self) -> Option<String> {
-        let named = self.0.settings.qos.up_interface.clone();
+        let named = self.0.settings.surroundings.wan.clone();
         named.or_else(|| route::way_out(&self.0.root).flatten().map(|way| way.interface))
     }
 
@@ -86,9 +86,9 @@ impl ApplyPolicy {
             return Ok(meant.into_iter().map(|interface| Plan { interface, queue: Queue::Default }).collect());
         }
         let policy = POLICIES.into_iter().find(|policy| *policy == name).ok_or_else(wrong)?;
-        let line = &self.0.settings.qos;
-        let up = cap(args, "cap_up_mbps")?.or(line.up_mbps.map(|mbps| SHARE * mbps));
-        let down = cap(args, "cap_down_mbps")?.or(cap_of_rules(args)?).or(line.down_mbps.map(|mbps| SHARE * mbps));
+        let line = &self.0.settings.surroundings;
+        let up = cap(args, "cap_up_mbps")?.or(line.plan_up_mbps.map(|mbps| SHARE * mbps));
+        let down = cap(args, "cap_down_mbps")?.or(cap_of_rules(args)?).or(line.plan_down_mbps.map(|mbps| SHARE * mbps));
         let (up_port, down_port) = (self.up(), self.down());
         if cap(args, "cap_down_mbps")?.is_some() && down_port.is_none() {
             return Err(ToolError::invalid_args(
@@ -108,7 +108,9 @@ impl ApplyPolicy {
             plan.push(Plan { interface, queue: Queue::Ours { policy, kbit: (mbps * 1000.0).round() as u64, queue: String::new() } });
         }
         if plan.is_empty() {
-            return Err(ToolError::invalid_args("give args.cap_up_mbps or args.cap_down_mbps, or set qos.up_mbps and qos.down_mbps in the configuration"));
+            return Err(ToolError::invalid_args(
+                "give args.cap_up_mbps or args.cap_down_mbps, or set surroundings.plan_up_mbps and surroundings.plan_down_mbps in the configuration",
+            ));
         }
         Ok(plan)
     }
@@ -202,7 +204,7 @@ mod tests {
 
     fn settings() -> Settings {
         let mut settings = Settings::default();
-        settings.qos.up_interface = Some("wan".into());
+        settings.surroundings.wan = Some("wan".into());
         settings
     }
 

@@ -59,7 +59,7 @@ async fn a_policy_runs_in_the_kernel_and_what_was_there_before_comes_back() {
     let machine = tempfile::tempdir().unwrap();
     script(&machine.path().join("usr/sbin/tc"), &format!("exec ip netns exec {} tc \"$@\"", namespace.0));
     let mut settings = Settings::default();
-    settings.qos.up_interface = Some("wan".into());
+    settings.surroundings.wan = Some("wan".into());
     let act = ApplyPolicy(Hands::new(&Root::new(machine.path()), &settings));
     let root_of = || {
         let list: Vec<Value> = serde_json::from_str(&namespace.run(&["tc", "-j", "qdisc", "show", "dev", "wan"]).unwrap()).unwrap();
