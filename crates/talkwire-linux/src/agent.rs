@@ -12,6 +12,8 @@ use talkwire_device::{Attributes, Builder, Device, DeviceConfig, Running};
 /// How long the processors are watched before the first state is said.
 const FIRST_LOOK: Duration = Duration::from_millis(250);
 const NAME_CHARS: usize = 64;
+/// Where the controller serves HTTP when it is not told another port.
+const SPEED_PORT: u16 = 5000;
 
 /// Runs the agent of this machine until it is shut down. A broker that is away is no error.
 ///
@@ -40,7 +42,9 @@ pub fn builder(root: &Root, config: DeviceConfig) -> Builder {
 }
 
 /// [`builder`] with tests that measure against other surroundings than the public internet.
-pub fn builder_within(root: &Root, surroundings: Surroundings, mut config: DeviceConfig) -> Builder {
+pub fn builder_within(root: &Root, mut surroundings: Surroundings, mut config: DeviceConfig) -> Builder {
+    // The controller's HTTP door is usually where its broker is.
+    surroundings.speed_server.get_or_insert_with(|| format!("http://{}:{SPEED_PORT}", config.broker.host));
     fill(root, &mut config.attributes);
     let id = config.key.device_id.as_str().to_owned();
     let name = config.attributes.name.clone().unwrap_or_else(|| id.clone());
