@@ -97,7 +97,8 @@ async fn nodes(root: &Root, kind: &Kind) -> Result<Vec<Node>, ToolError> {
         }
         Kind::Paths => {
             let iw = Iw::find(root).ok_or_else(|| ToolError::not_available("no_iw", "the program iw is gone"))?;
-            let meshes: Vec<String> = iw.interfaces().await?.into_iter().filter(|interface| interface.kind == "mesh point").map(|interface| interface.name).collect();
+            let meshes: Vec<String> =
+                iw.interfaces().await?.into_iter().filter(|interface| interface.kind == "mesh point").map(|interface| interface.name).collect();
             if meshes.is_empty() {
                 return Err(ToolError::not_available("no_mesh", "no interface of this machine belongs to a mesh"));
             }

@@ -13,12 +13,12 @@ use crate::machine::Machine;
 use crate::program;
 use crate::root::Root;
 use crate::tool::{LinuxTool, all};
-pub(crate) use interface::{Band, Interface};
+pub(crate) use interface::Interface;
+use station::Station;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use station::Station;
 use talkwire_device::ToolError;
 
 const TIME: Duration = Duration::from_secs(4);

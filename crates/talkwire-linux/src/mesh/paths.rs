@@ -32,7 +32,10 @@ mod tests {
     fn paths_are_read_and_those_without_a_next_hop_are_none() {
         let text = "DEST ADDR         NEXT HOP          IFACE\tSN\tMETRIC\tQLEN\tEXPTIME\tDTIM\tDRET\tFLAGS\tHOP_COUNT\tPATH_CHANGE\n02:00:00:00:00:03 02:00:00:00:00:03 mesh0\t5\t66\t0\t4000\t100\t0\t0x5\t1\t1\n02:00:00:00:00:04 02:00:00:00:00:03 mesh0\t6\t132\t0\t4000\t100\t0\t0x5\t2\t1\n02:00:00:00:00:05 00:00:00:00:00:00 mesh0\t0\t0\t0\t0\t0\t0\t0x0\t0\t0\n";
         let found = parse(text);
-        assert_eq!(found.iter().map(|node| (node.mac.as_str(), node.is_direct(), node.hops)).collect::<Vec<_>>(), [("020000000003", true, Some(1)), ("020000000004", false, Some(2))]);
+        assert_eq!(
+            found.iter().map(|node| (node.mac.as_str(), node.is_direct(), node.hops)).collect::<Vec<_>>(),
+            [("020000000003", true, Some(1)), ("020000000004", false, Some(2))]
+        );
         assert_eq!(parse("command failed"), []);
     }
 

@@ -112,7 +112,8 @@ impl Radio {
         let same = self.networks.iter().filter(loud).filter(|network| network.mhz == mhz).count();
         let adjacent = self.networks.iter().filter(|network| network.mhz != mhz && network.overlaps(own)).count();
         let listed = self.networks.iter().filter(|network| hidden || !network.ssid.is_empty()).take(LISTED);
-        let listed = listed.map(|network| json!({"ssid": network.ssid, "bssid": network.bssid, "channel": network.channel(), "rssi_dbm": network.rssi_dbm.round()}));
+        let listed =
+            listed.map(|network| json!({"ssid": network.ssid, "bssid": network.bssid, "channel": network.channel(), "rssi_dbm": network.rssi_dbm.round()}));
         let shares = self.shares();
         let scanned = self.scan_failed.is_none();
         let known = [
@@ -140,7 +141,10 @@ impl Radio {
     /// The channels that could be used instead, as far as they were listened to: at 2.4 GHz only those that do not overlap.
     fn channels(&self) -> Vec<Value> {
         let band = self.interface.band();
-        let candidates = self.survey.iter().filter(|(channel, _)| Band::of_mhz(channel.mhz) == band && (band != Some(Band::Ghz2) || matches!(channel.mhz, 2412 | 2437 | 2462)));
+        let candidates = self
+            .survey
+            .iter()
+            .filter(|(channel, _)| Band::of_mhz(channel.mhz) == band && (band != Some(Band::Ghz2) || matches!(channel.mhz, 2412 | 2437 | 2462)));
         let row = |(channel, shares): &(Channel, Option<Shares>)| {
             let neighbours = self.networks.iter().filter(|network| network.mhz == channel.mhz && network.rssi_dbm >= HEARD_DBM).count();
             // On a channel that is not ours all that is heard is foreign.

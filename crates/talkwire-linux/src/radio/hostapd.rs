@@ -45,7 +45,10 @@ fn parse(text: &str) -> Vec<Station> {
         let (Some(station), Some((key, value))) = (found.last_mut(), line.split_once('=')) else { continue };
         let whole = || value.parse::<u64>().ok();
         // Rates are in tenths of a Mbit/s, perhaps with words behind.
-        let rate = || Rate { mbps: value.split(' ').next().and_then(|text| text.parse::<f64>().ok()).map(|tenths| tenths / 10.0).filter(|mbps| *mbps > 0.0), ..Rate::default() };
+        let rate = || Rate {
+            mbps: value.split(' ').next().and_then(|text| text.parse::<f64>().ok()).map(|tenths| tenths / 10.0).filter(|mbps| *mbps > 0.0),
+            ..Rate::default()
+        };
         match key {
             "signal" => station.rssi_dbm = value.parse::<f64>().ok().filter(|dbm| (-120.0..0.0).contains(dbm)),
             "tx_packets" => station.tx_packets = whole(),

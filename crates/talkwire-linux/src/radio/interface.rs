@@ -89,7 +89,17 @@ pub(super) fn parse(text: &str) -> Vec<Interface> {
         } else if let Some(name) = line.strip_prefix("Interface ") {
             in_unnamed = !is_interface(name);
             if !in_unnamed {
-                found.push(Interface { phy, name: name.into(), kind: String::new(), mac: None, ssid: None, mhz: None, width_mhz: None, center_mhz: None, tx_power_dbm: None });
+                found.push(Interface {
+                    phy,
+                    name: name.into(),
+                    kind: String::new(),
+                    mac: None,
+                    ssid: None,
+                    mhz: None,
+                    width_mhz: None,
+                    center_mhz: None,
+                    tx_power_dbm: None,
+                });
             }
         } else if line.starts_with("Unnamed/non-netdev") {
             in_unnamed = true;

@@ -115,7 +115,10 @@ mod tests {
         let found = parse(DUMP);
         assert_eq!(found.len(), 1);
         let station = Station { noise_dbm: Some(-92.0), ..found[0].clone() };
-        assert_eq!((station.rssi_dbm, station.chains_dbm.as_slice(), station.retry_percent(), station.snr_db()), (Some(-55.0), &[-56.0, -57.0][..], Some(14.0), Some(37.0)));
+        assert_eq!(
+            (station.rssi_dbm, station.chains_dbm.as_slice(), station.retry_percent(), station.snr_db()),
+            (Some(-55.0), &[-56.0, -57.0][..], Some(14.0), Some(37.0))
+        );
         assert_eq!(station.down, Rate { mbps: Some(866.7), generation: Some("ac"), streams: Some(2), width_mhz: Some(80) });
         assert_eq!(station.up, Rate { mbps: Some(130.0), generation: Some("n"), streams: Some(2), width_mhz: Some(20) });
         assert_eq!(rate("54.0 MBit/s"), Rate { mbps: Some(54.0), ..Rate::default() });

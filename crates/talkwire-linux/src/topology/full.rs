@@ -61,8 +61,10 @@ async fn answer(machine: &Machine, args: &Args) -> Result<Value, ToolError> {
         true => json!({"device_id": id, "ip_address": home.map(|address| address.ip), "external_ip": external}),
         false => json!({"device_id": upstream.map(|(_, mac)| mac), "ip_address": gateway, "external_ip": Value::Null}),
     };
-    Ok(json!({"metadata": {"device_count": devices.len(), "connection_count": connections.len(), "seen_from": id}, "devices": devices, "connections": connections,
-        "gateway": gateway}))
+    Ok(
+        json!({"metadata": {"device_count": devices.len(), "connection_count": connections.len(), "seen_from": id}, "devices": devices, "connections": connections,
+        "gateway": gateway}),
+    )
 }
 
 fn connection(machine: &Machine, from: &str, row: &Value) -> Value {

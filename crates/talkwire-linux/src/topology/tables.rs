@@ -36,7 +36,8 @@ async fn interfaces(machine: &Machine, args: &Args) -> Result<Value, ToolError> 
         .filter(|row| row["interface"].as_str().is_some_and(wanted))
         .map(|mut row| {
             let addresses = own.iter().filter(|address| row["interface"] == address.interface.as_str());
-            let addresses: Vec<Value> = addresses.map(|address| json!({"ip_address": address.ip, "prefix": address.prefix, "subnet": address.subnet()})).collect();
+            let addresses: Vec<Value> =
+                addresses.map(|address| json!({"ip_address": address.ip, "prefix": address.prefix, "subnet": address.subnet()})).collect();
             row["addresses"] = json!(addresses);
             row
         })
