@@ -54,7 +54,11 @@
 
 mod agent;
 mod error;
+mod exec;
+mod hands;
+mod identity;
 mod machine;
+mod settings;
 mod tool;
 
 mod clients;
@@ -84,9 +88,10 @@ mod program;
 mod root;
 mod text;
 
-pub use agent::{builder, builder_within, run, run_on};
+pub use agent::{builder, builder_with, builder_within, run, run_on, run_with};
 pub use error::LinuxError;
 pub use machine::{tools, tools_within};
 pub use root::Root;
+pub use settings::{Settings, SettingsError};
 pub use surroundings::Surroundings;
 pub use tool::LinuxTool;

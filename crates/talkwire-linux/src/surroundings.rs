@@ -1,6 +1,6 @@
 //! What the tests of a machine measure against: names, resolvers, web pages and the speed server; and which port leads out.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, Ipv4Addr};
 
 /// The machine's surroundings as its owner knows them. The defaults fit a machine on the public internet.
@@ -12,7 +12,7 @@ use std::net::{IpAddr, Ipv4Addr};
 /// };
 /// assert_eq!(surroundings.public.len(), 3);
 /// ```
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Surroundings {
     /// IPv4 addresses that stand for the world in `diagnostics.latency_matrix`; three or more, of different owners.
