@@ -16,9 +16,8 @@ macro_rules! home {
     };
 }
 
-/// Runs in a namespace of the other tests, never by itself.
+/// What the other tests start inside a namespace; by itself it has nothing to do.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "started by the other tests inside a namespace"]
 async fn inside() {
     home::inside(async |tool, args| bench::ask(&tool, args).await).await;
 }
