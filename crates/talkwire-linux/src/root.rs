@@ -1,7 +1,7 @@
 //! Where the machine's files are: `/`, or a folder that stands for it. Every read is bounded and a failure is an absence.
 
 use std::fs;
-use std::io::Read;
+use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 /// Most bytes of one file that are read.
@@ -39,8 +39,28 @@ impl Root {
 
     /// The text of a file; bytes that are no text are replaced.
     pub(crate) fn text(&self, file: &str) -> Option<String> {
+        Some(String::from_utf8_lossy(&self.bytes(file)?).into_owned())
+    }
+
+    /// The bytes of a file.
+    pub(crate) fn bytes(&self, file: &str) -> Option<Vec<u8>> {
+        self.long(file, FILE_BYTES)
+    }
+
+    /// The beginning of a file that may be longer than others.
+    pub(crate) fn long(&self, file: &str, most: u64) -> Option<Vec<u8>> {
         let mut bytes = Vec::new();
-        fs::File::open(self.path(file)).ok()?.take(FILE_BYTES).read_to_end(&mut bytes).ok()?;
+        fs::File::open(self.path(file)).ok()?.take(most).read_to_end(&mut bytes).ok()?;
+        Some(bytes)
+    }
+
+    /// The end of a file that grows.
+    pub(crate) fn tail(&self, file: &str) -> Option<String> {
+        let mut open = fs::File::open(self.path(file)).ok()?;
+        let length = open.metadata().ok()?.len();
+        open.seek(SeekFrom::Start(length.saturating_sub(FILE_BYTES))).ok()?;
+        let mut bytes = Vec::new();
+        open.take(FILE_BYTES).read_to_end(&mut bytes).ok()?;
         Some(String::from_utf8_lossy(&bytes).into_owned())
     }
 

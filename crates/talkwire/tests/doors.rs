@@ -14,3 +14,5 @@ mod durable;
 mod harness;
 #[path = "doors/sealed.rs"]
 mod sealed;
+#[path = "doors/speedtest.rs"]
+mod speedtest;

@@ -46,7 +46,9 @@ pub(super) fn ports(evidence: &mut Evidence, row: Row<'_>, source: Source<'_>) {
         return;
     }
     for row in row.rows("interfaces").filter(|row| row.text("type").is_none_or(|kind| kind == "ethernet")) {
-        let Some(name) = row.text("interface") else { continue };
+        // A real machine may call the port of the line anything, and says which it is.
+        let name = if row.text("role").as_deref() == Some("wan") { Some("wan".to_owned()) } else { row.text("interface") };
+        let Some(name) = name else { continue };
         let port = evidence.target("port", &name);
         port.add("mbps", row.amount("speed_mbps"), source);
         port.say("duplex", row.word("duplex", &["full", "half"]), source);
@@ -141,4 +143,20 @@ pub(super) fn qos(evidence: &mut Evidence, row: Row<'_>, source: Source<'_>) {
     qos.add("cap_dn", row.amount("cap_down_mbps"), source);
     qos.add("cap_up", row.amount("cap_up_mbps"), source);
     qos.flag("offload", row.flag("hardware_offload"), source);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_port_of_the_line_is_known_by_its_role_whatever_it_is_called() {
+        let answer = json!({"interfaces": [{"interface": "enp3s0", "type": "ethernet", "role": "wan", "speed_mbps": 100, "duplex": "half"}, {"interface": "enp4s0", "speed_mbps": 1000}]});
+        let mut evidence = Evidence::default();
+        let source = Source { trace_id: "t", device_id: "020000000001", device_name: "router", from_router: true };
+        ports(&mut evidence, Row(answer.as_object().expect("an object")), source);
+        assert_eq!(evidence.find("port.wan.mbps", None).map(|fact| fact.datum.clone()), Some(Datum::Number(100.0)));
+        assert!(evidence.has("port.enp4s0.mbps", None) && !evidence.has("port.enp3s0.mbps", None));
+    }
 }
