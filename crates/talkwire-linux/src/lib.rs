@@ -37,7 +37,10 @@
 
 mod agent;
 mod error;
+mod exec;
+mod identity;
 mod machine;
+mod settings;
 mod tool;
 
 mod clients;
@@ -56,8 +59,9 @@ mod program;
 mod root;
 mod text;
 
-pub use agent::{builder, run, run_on};
+pub use agent::{builder, builder_with, run, run_on, run_with};
 pub use error::LinuxError;
 pub use machine::tools;
 pub use root::Root;
+pub use settings::{Settings, SettingsError};
 pub use tool::LinuxTool;

@@ -51,7 +51,7 @@ fn answer(machine: &Machine) -> Value {
 }
 
 /// The interfaces; `bonding_masters` and its like are files and none.
-fn names(root: &Root) -> Vec<String> {
+pub(crate) fn names(root: &Root) -> Vec<String> {
     root.names(FOLDER).into_iter().filter(|name| root.has(&format!("{FOLDER}/{name}/operstate"))).collect()
 }
 
@@ -91,7 +91,7 @@ fn parse_hex(text: &str) -> Option<u64> {
 }
 
 /// `ethernet` and `wifi` are real ports; all else is made by software, or is the loopback.
-fn kind(root: &Root, name: &str) -> &'static str {
+pub(crate) fn kind(root: &Root, name: &str) -> &'static str {
     let has = |file: &str| root.has(&format!("{FOLDER}/{name}/{file}"));
     let hardware = root.whole(&format!("{FOLDER}/{name}/type"));
     let uevent = root.text(&format!("{FOLDER}/{name}/uevent")).unwrap_or_default();
