@@ -36,8 +36,8 @@ pub fn missing() -> Option<String> {
 fn kernel() -> Result<(), String> {
     let script = "set -e
         ip netns add $0; trap 'ip netns del $0' EXIT
-        ip -n $0 link add a type veth peer name b; ip -n $0 link add br0 type bridge; ip -n $0 link set a up
-        tc -n $0 qdisc add dev a root tbf rate 10mbit burst 32kb latency 30ms
+        ip -n $0 link add name port0 type veth peer name port1; ip -n $0 link add name br0 type bridge; ip -n $0 link set port0 up
+        tc -n $0 qdisc add dev port0 root tbf rate 10mbit burst 32kb latency 30ms
         ip netns exec $0 nft add table ip t";
     let name = format!("twlab-{}-try", std::process::id());
     let output = Command::new("sh").args(["-c", script, &name]).stdin(Stdio::null()).output().map_err(|error| error.to_string())?;

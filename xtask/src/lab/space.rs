@@ -124,7 +124,7 @@ impl Drop for Space {
 
 /// Lays a cable between two machines.
 pub fn cable(one: (&Space, &str), other: (&Space, &str)) -> Result<()> {
-    host(&["ip", "link", "add", one.1, "netns", one.0.name(), "type", "veth", "peer", "name", other.1, "netns", other.0.name()])?;
+    host(&["ip", "link", "add", "name", one.1, "netns", one.0.name(), "type", "veth", "peer", "name", other.1, "netns", other.0.name()])?;
     one.0.run(&["ip", "link", "set", one.1, "up"])?;
     other.0.run(&["ip", "link", "set", other.1, "up"]).map(drop)
 }
