@@ -160,6 +160,15 @@ pub struct Doubt {
     pub text: Text3,
 }
 
+/// Evidence without which nothing can be called healthy.
+#[derive(Debug)]
+pub struct Decisive {
+    /// Its name.
+    pub name: String,
+    /// Only where this holds: a site without radios needs no scan of the air.
+    pub when: Option<Expression>,
+}
+
 /// A flow.
 #[derive(Debug)]
 pub struct Flow {
@@ -172,11 +181,13 @@ pub struct Flow {
     /// What it gathers.
     pub gather: Vec<String>,
     /// Without these nothing can be called healthy.
-    pub decisive: Vec<String>,
+    pub decisive: Vec<Decisive>,
     /// What must not be there for a healthy verdict.
     pub doubts: Vec<Doubt>,
     /// What is said when nothing is wrong.
     pub healthy: Text3,
+    /// The same, where nobody at the site has a radio.
+    pub healthy_without_radio: Option<Text3>,
     /// What is shown then.
     pub healthy_cites: Vec<String>,
 }

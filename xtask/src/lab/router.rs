@@ -57,7 +57,7 @@ esac
 pub fn configure(router: &mut Space, lan_ports: &[String]) -> Result<()> {
     router.script(&format!(
         "ip link set eth0 down; ip link set eth0 address 02:a1:b2:c3:d4:e5; ip link set eth0 up
-         ip link add br-lan type bridge; ip link set br-lan up; ip addr add {ADDRESS}/24 dev br-lan
+         ip link add br-lan address 02:a1:b2:c3:d4:e6 type bridge; ip link set br-lan up; ip addr add {ADDRESS}/24 dev br-lan
          for port in {}; do ip link set $port master br-lan; done
          sysctl -qw net.ipv4.ip_forward=1; sysctl -qw net.netfilter.nf_conntrack_acct=1 || true",
         lan_ports.join(" ")
