@@ -5,6 +5,7 @@ use crate::exec::{ExecAct, ExecClass, ExecTool};
 use crate::machine::Machine;
 use crate::root::Root;
 use crate::settings::Settings;
+use crate::surroundings::Surroundings;
 use crate::text::clean;
 use crate::{cpu, hardware, ports, route, status};
 use std::time::Duration;
@@ -49,10 +50,17 @@ pub fn builder(root: &Root, config: DeviceConfig) -> Builder {
     builder_with(root, &Settings::default(), config)
 }
 
+/// [`builder`] with tests that measure against other surroundings than the public internet.
+pub fn builder_within(root: &Root, surroundings: Surroundings, config: DeviceConfig) -> Builder {
+    builder_with(root, &Settings { surroundings, ..Settings::default() }, config)
+}
+
 /// [`builder`] with settings. A command of the configuration stands in for a tool of the machine with the same op.
 pub fn builder_with(root: &Root, settings: &Settings, mut config: DeviceConfig) -> Builder {
-    let machine = Machine::new(root.clone());
     fill(root, &mut config.attributes);
+    let id = config.key.device_id.as_str().to_owned();
+    let name = config.attributes.name.clone().unwrap_or_else(|| id.clone());
+    let machine = Machine::within(root.clone(), settings.surroundings.clone(), Some((id, name)));
     let mut builder = Device::builder(config);
     let is_command = |op: &str| settings.exec.keys().any(|command| canonical(command) == canonical(op));
     for tool in machine.tools().into_iter().filter(|tool| !is_command(tool.op())) {

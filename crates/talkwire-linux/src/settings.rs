@@ -3,6 +3,7 @@
 use crate::exec::ExecEntry;
 use crate::identity;
 use crate::root::Root;
+use crate::surroundings::Surroundings;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -26,6 +27,8 @@ pub struct Settings {
     pub qos: QosSettings,
     /// Addresses and names: which file of dnsmasq belongs to Talkwire.
     pub dhcpdns: DhcpDnsSettings,
+    /// What the tests of the line measure against.
+    pub surroundings: Surroundings,
     /// Services that may be restarted, by the name that people use.
     pub services: BTreeMap<String, Service>,
     /// Commands as tools, by op.

@@ -1,6 +1,7 @@
 //! The home's router, a Linux machine as an installer would leave it: uplink by DHCP, dnsmasq for addresses and names, NAT, and
 //! `talkwire device`. Nothing on it knows that it is in a lab.
 
+use super::provider::{PLAN_MBPS, SPEED_SERVER};
 use super::space::Space;
 use super::watch;
 use anyhow::Result;
@@ -93,6 +94,11 @@ device_id = \"{DEVICE_ID}\"
 device_type = \"router\"
 name = \"router\"
 data = {data:?}
+
+[surroundings]
+speed_server = \"{SPEED_SERVER}\"
+plan_down_mbps = {PLAN_MBPS}
+plan_up_mbps = {PLAN_MBPS}
 "
     );
     router.write("/etc/talkwire-device.toml", &config)?;
