@@ -25,7 +25,7 @@ use std::time::Instant;
 
 pub use needs::missing;
 
-/// One case takes at most about this long: building, breaking, asking, taking apart.
+/// Most repetitions of one call.
 const TRIES: usize = 100;
 
 /// What was asked for.
@@ -51,8 +51,8 @@ pub fn run(words: &[String]) -> Result<ExitCode> {
             return Ok(ExitCode::from(2));
         }
     };
-    if let Some(why) = missing() {
-        eprintln!("lab: {why}");
+    if let Some(missing) = missing() {
+        eprintln!("lab: {}", missing.why);
         return Ok(ExitCode::from(2));
     }
     match all(&wish) {

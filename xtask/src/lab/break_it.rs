@@ -4,7 +4,7 @@ use super::network::Network;
 use super::provider::{GATEWAY, WEB};
 use super::space::Space;
 use super::{house, router, watch};
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use std::time::Duration;
 
 const SOON: Duration = Duration::from_secs(15);
@@ -36,7 +36,7 @@ pub fn blackhole(network: &mut Network) -> Result<()> {
     network.router.run(&["busybox", "ping", "-c", "1", "-W", "2", GATEWAY]).map(drop)
 }
 
-/// An old router is plugged in by a LAN port and hands out addresses of its own; a client falls for it.
+/// An old router is plugged in by a LAN port and hands out addresses of its own; a new tablet falls for it.
 pub fn second_server(network: &mut Network) -> Result<()> {
     let old = network.plug_in("old-router")?;
     old.script("ip addr add 192.168.0.1/24 dev eth0")?;
@@ -44,7 +44,13 @@ pub fn second_server(network: &mut Network) -> Result<()> {
     let mut command = old.command("dnsmasq");
     command.args(words.split(' '));
     old.start("addresses", &mut command)?;
-    watch::until("the second address server", SOON, || old.script("ss -lun | grep -q ':67 '").ok()).map(drop)
+    watch::until("the second address server", SOON, || old.script("ss -lun | grep -q ':67 '").ok())?;
+    // The router first looks whether an address is free before it offers it to somebody new; the old one does not, and wins.
+    let tablet = network.plug_in("new-tablet")?;
+    house::ask_for_address(tablet, "new-tablet")?;
+    let address = house::address_of(tablet)?;
+    ensure!(address.starts_with("192.168.0."), "the new tablet did not fall for the old router: it has {address}");
+    Ok(())
 }
 
 /// Visitors' devices take every address that is left, and one more finds none.

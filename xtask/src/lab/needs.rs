@@ -14,22 +14,33 @@ const PROGRAMS: [(&str, &str); 7] = [
     ("busybox", "busybox"),
 ];
 
-/// Why the lab cannot run here, and what would let it. Nothing: it can.
-pub fn missing() -> Option<String> {
+/// Why the lab cannot run here, and what would let it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Missing {
+    /// A sentence.
+    pub why: String,
+    /// Only programs are missing. CI installs them, so there it is a failure; another kernel or container it cannot get.
+    pub can_be_installed: bool,
+}
+
+/// What is missing. Nothing: the lab can run.
+pub fn missing() -> Option<Missing> {
+    let never = |why: String| Some(Missing { why, can_be_installed: false });
     if !cfg!(target_os = "linux") {
-        return Some("it builds its network from the network namespaces of Linux; run it on Linux, as root".into());
+        return never("it builds its network from the network namespaces of Linux; run it on Linux, as root".into());
     }
     if process::says("id", "-u").as_deref() != Some("0") {
-        return Some("it builds a network in network namespaces, which needs root; run it as root (`sudo -E cargo xtask lab`)".into());
+        return never("it builds a network in network namespaces, which needs root; run it as root (`sudo -E cargo xtask lab`)".into());
     }
     let absent: Vec<_> = PROGRAMS.iter().filter(|(program, _)| process::find(program).is_none()).collect();
     if !absent.is_empty() {
         let names: Vec<_> = absent.iter().map(|(program, _)| *program).collect();
         let mut packages: Vec<_> = absent.iter().map(|(_, package)| *package).collect();
         packages.dedup();
-        return Some(format!("{} missing; install it (`apt install {}`)", names.join(", "), packages.join(" ")));
+        let why = format!("{} missing; install it (`apt install {}`)", names.join(", "), packages.join(" "));
+        return Some(Missing { why, can_be_installed: true });
     }
-    kernel().err()
+    kernel().err().and_then(never)
 }
 
 /// Makes and removes one of everything, since containers often forbid it and some kernels lack it.
