@@ -2,6 +2,7 @@
 
 use crate::error::LinuxError;
 use crate::exec::{ExecAct, ExecClass, ExecTool};
+use crate::hands::Hands;
 use crate::machine::Machine;
 use crate::root::Root;
 use crate::settings::Settings;
@@ -70,7 +71,7 @@ pub fn builder_with(root: &Root, settings: &Settings, mut config: DeviceConfig) 
         let tool = ExecTool::new(root, op, entry.get_ref());
         builder = if entry.get_ref().class == ExecClass::Act { builder.act(ExecAct(tool)) } else { builder.tool(tool) };
     }
-    builder.state(move || {
+    Hands::new(root, settings).give_to(builder).state(move || {
         machine.watch();
         status::report(&machine)
     })

@@ -38,6 +38,7 @@
 mod agent;
 mod error;
 mod exec;
+mod hands;
 mod identity;
 mod machine;
 mod settings;

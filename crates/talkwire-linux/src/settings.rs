@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use talkwire_device::{Attributes, Broker, DeviceConfig, Password};
+use talkwire_device::{Attributes, Broker, DeviceConfig, FernetKey, OutboxConfig, OutboxPlace, Tls};
 use talkwire_proto::DeviceKey;
 use talkwire_proto::id::DeviceId;
 use toml::Spanned;
@@ -21,14 +21,16 @@ pub struct Settings {
     pub broker: BrokerSettings,
     /// Who the device is.
     pub device: DeviceSettings,
+    /// What waits for the broker.
+    pub outbox: OutboxSettings,
+    /// What the tests measure against, and what the line should carry.
+    pub surroundings: Surroundings,
     /// Wi-Fi: how hostapd is reached.
     pub wifi: WifiSettings,
     /// Traffic control: which ports are shaped.
     pub qos: QosSettings,
     /// Addresses and names: which file of dnsmasq belongs to Talkwire.
     pub dhcpdns: DhcpDnsSettings,
-    /// What the tests of the line measure against.
-    pub surroundings: Surroundings,
     /// Services that may be restarted, by the name that people use.
     pub services: BTreeMap<String, Service>,
     /// Commands as tools, by op.
@@ -43,8 +45,18 @@ pub struct BrokerSettings {
     pub url: String,
     /// User name, when the broker asks for one.
     pub username: Option<String>,
-    /// File with the password; its last line break does not count.
+    /// File whose first line is the password or token; it is read at every connect, so that it can be renewed.
     pub password_file: Option<PathBuf>,
+    /// File (PEM) with the authorities that may sign the broker's certificate. Default: those that the system trusts.
+    pub ca_file: Option<PathBuf>,
+    /// File (PEM) with our own certificate and its chain, for brokers that ask for one.
+    pub certificate_file: Option<PathBuf>,
+    /// File (PEM) with the private key of the certificate.
+    pub key_file: Option<PathBuf>,
+    /// Protocol names offered to the broker, for example `mqtt`; most brokers want none.
+    pub alpn: Vec<String>,
+    /// File with the key that payloads are encrypted with; a compatibility option, TLS protects more.
+    pub fernet_key_file: Option<PathBuf>,
 }
 
 /// `[device]`.
@@ -69,6 +81,18 @@ pub struct DeviceSettings {
     pub state_period_s: u64,
 }
 
+/// `[outbox]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct OutboxSettings {
+    /// The file. Default: `outbox.db` in the data folder.
+    pub file: Option<PathBuf>,
+    /// How many messages wait at most; one more, and the oldest is dropped and counted.
+    pub max_messages: usize,
+    /// How many bytes of topics and payloads wait at most.
+    pub max_bytes: usize,
+}
+
 /// `[wifi]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -81,14 +105,8 @@ pub struct WifiSettings {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct QosSettings {
-    /// Port towards the provider; what leaves here is the upload. Default: the way out.
-    pub up_interface: Option<String>,
     /// Port towards the clients; what leaves here is the download. Default: the only bridge, else the only other port.
     pub down_interface: Option<String>,
-    /// Upload of the line, in Mbps; a policy without a cap takes 90 % of it.
-    pub up_mbps: Option<f64>,
-    /// Download of the line, in Mbps; a policy without a cap takes 90 % of it.
-    pub down_mbps: Option<f64>,
 }
 
 /// `[dhcpdns]`.
@@ -118,7 +136,16 @@ pub enum Service {
 
 impl Default for BrokerSettings {
     fn default() -> Self {
-        Self { url: "mqtt://127.0.0.1:1883".into(), username: None, password_file: None }
+        Self {
+            url: "mqtt://127.0.0.1:1883".into(),
+            username: None,
+            password_file: None,
+            ca_file: None,
+            certificate_file: None,
+            key_file: None,
+            alpn: Vec::new(),
+            fernet_key_file: None,
+        }
     }
 }
 
@@ -134,6 +161,13 @@ impl Default for DeviceSettings {
             data: None,
             state_period_s: 300,
         }
+    }
+}
+
+impl Default for OutboxSettings {
+    fn default() -> Self {
+        let OutboxConfig { max_messages, max_bytes, .. } = OutboxConfig::default();
+        Self { file: None, max_messages, max_bytes }
     }
 }
 
@@ -220,6 +254,12 @@ impl Settings {
     /// When it is not a configuration: with the line.
     pub fn parse(path: &Path, text: &str) -> Result<Self, SettingsError> {
         let settings: Self = toml::from_str(text).map_err(|source| SettingsError::Parse { path: path.into(), source: Box::new(source) })?;
+        for (name, service) in &settings.services {
+            service.check().map_err(|why| wrong(&format!("services.{name}"), format!("{service:?}"), why))?;
+        }
+        if settings.dhcpdns.reload.first().is_some_and(|program| !program.starts_with('/')) {
+            return Err(wrong("dhcpdns.reload", settings.dhcpdns.reload.join(" "), "a program with an absolute path, and its arguments"));
+        }
         for (op, entry) in &settings.exec {
             entry.get_ref().check(op).map_err(|why| {
                 let line = text.get(..entry.span().start).map_or(1, |before| before.matches('\n').count() + 1);
@@ -257,6 +297,8 @@ impl Settings {
         Ok(DeviceConfig {
             data_dir: data.clone().unwrap_or(config.data_dir),
             state_period: Duration::from_secs(*state_period_s),
+            outbox: self.outbox.config()?,
+            fernet_key: self.broker.fernet_key()?,
             attributes: Attributes { name: name.clone(), ..Attributes::default() },
             groups,
             ..config
@@ -264,19 +306,72 @@ impl Settings {
     }
 }
 
+impl Service {
+    fn check(&self) -> Result<(), &'static str> {
+        let is_plain = |unit: &str| !unit.starts_with(['-', '.']) && unit.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '@'));
+        let is_program = |words: &[String]| words.first().is_some_and(|program| program.starts_with('/'));
+        match self {
+            Self::Unit(unit) if unit.is_empty() || !is_plain(unit) => Err("the name of a unit, such as dnsmasq"),
+            Self::Programs { restart, check } if !is_program(restart) || !is_program(check) => Err("programs with absolute paths, and their arguments"),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl OutboxSettings {
+    fn config(&self) -> Result<OutboxConfig, SettingsError> {
+        let Self { file, max_messages, max_bytes } = self;
+        if !(1..=10_000_000).contains(max_messages) {
+            return Err(wrong("outbox.max_messages", max_messages.to_string(), "from 1 to 10000000"));
+        }
+        if !(64 * 1024..=1 << 40).contains(max_bytes) {
+            return Err(wrong("outbox.max_bytes", max_bytes.to_string(), "at least 65536"));
+        }
+        let place = file.clone().map_or(OutboxPlace::DataDir, OutboxPlace::File);
+        Ok(OutboxConfig { place, max_messages: *max_messages, max_bytes: *max_bytes })
+    }
+}
+
 impl BrokerSettings {
     fn broker(&self) -> Result<Broker, SettingsError> {
         let (host, port, tls) = parse_url(&self.url).ok_or_else(|| wrong("broker.url", &self.url, "like mqtt://HOST:1883 or mqtts://HOST:8883"))?;
-        if tls {
-            return Err(wrong("broker.url", &self.url, "mqtt://, since this program was built without TLS"));
+        let files = [&self.password_file, &self.ca_file, &self.certificate_file, &self.key_file];
+        for path in files.into_iter().flatten() {
+            // They are read at every connect; that they can be read at all is better known now.
+            std::fs::File::open(path).map_err(|source| SettingsError::Read { path: path.clone(), source })?;
         }
-        Ok(Broker { username: self.username.clone(), password: self.password()?, ..Broker::open(host, port) })
+        let broker = Broker { username: self.username.clone(), password_file: self.password_file.clone(), ..Broker::open(host, port) };
+        if tls {
+            return Ok(Broker { tls: Some(self.tls()?), ..broker });
+        }
+        let plain =
+            |name: &str, given: bool| if given { Err(wrong(name, "given", "left out with mqtt://, or the URL must begin with mqtts://")) } else { Ok(()) };
+        plain("broker.ca_file", self.ca_file.is_some())?;
+        plain("broker.certificate_file", self.certificate_file.is_some())?;
+        plain("broker.key_file", self.key_file.is_some())?;
+        Ok(broker)
     }
 
-    fn password(&self) -> Result<Option<Password>, SettingsError> {
-        let Some(path) = &self.password_file else { return Ok(None) };
+    fn tls(&self) -> Result<Tls, SettingsError> {
+        if self.certificate_file.is_some() != self.key_file.is_some() {
+            return Err(wrong("broker.certificate_file", "one of two", "given together with broker.key_file"));
+        }
+        Ok(Tls {
+            ca: self.ca_file.clone(),
+            system_roots: self.ca_file.is_none(),
+            certificate: self.certificate_file.clone(),
+            key: self.key_file.clone(),
+            alpn: self.alpn.clone(),
+        })
+    }
+
+    fn fernet_key(&self) -> Result<Option<FernetKey>, SettingsError> {
+        let Some(path) = &self.fernet_key_file else { return Ok(None) };
         let text = std::fs::read_to_string(path).map_err(|source| SettingsError::Read { path: path.clone(), source })?;
-        Ok(Some(Password::from(text.trim_end_matches(['\r', '\n']).to_owned())))
+        // What is in the file is never repeated.
+        let key =
+            text.trim().parse().map_err(|_| wrong("broker.fernet_key_file", path.display().to_string(), "a file with a key: 32 bytes in base64 with - and _"));
+        key.map(Some)
     }
 }
 
@@ -341,6 +436,13 @@ mod tests {
         refuse("[device]\ndevice_id = 'a'\ndevice_type = 'A B'", "device.device_type");
         refuse("[device]\ndevice_id = 'a'\nstate_period_s = 1", "device.state_period_s");
         refuse("[device]\ndevice_id = 'a'\n[broker]\nurl = 'a:1883'", "broker.url");
+        refuse("[device]\ndevice_id = 'a'\n[broker]\nurl = 'mqtts://a'\ncertificate_file = '/dev/null'", "broker.key_file");
+        refuse("[device]\ndevice_id = 'a'\n[broker]\nca_file = '/dev/null'", "mqtts://");
+        refuse("[device]\ndevice_id = 'a'\n[broker]\nfernet_key_file = '/dev/null'", "base64");
+        refuse("[device]\ndevice_id = 'a'\n[outbox]\nmax_messages = 0", "outbox.max_messages");
+        assert!(parse("[services]\ndns = '-x; reboot'\n").unwrap_err().to_string().contains("services.dns"));
+        assert!(parse("[services]\ndns = { restart = ['a'], check = ['/b'] }\n").unwrap_err().to_string().contains("absolute"));
+        assert!(parse("[dhcpdns]\nreload = ['a']\n").unwrap_err().to_string().contains("absolute"));
         let nobody = parse("").unwrap().device(&Root::new("/nowhere")).unwrap_err().to_string();
         assert!(nobody.contains("--device-id"), "{nobody}");
     }
@@ -352,6 +454,17 @@ mod tests {
         assert!(error.contains("line 4") && error.contains("fan.read") && error.contains("absolute path"), "{error}");
         let error = parse("[exec.'fan.read']\nclass = 'write'\nrun = ['/bin/true']\n").unwrap_err().to_string();
         assert!(error.contains("line 2") && error.contains("class"), "{error}");
+    }
+
+    #[test]
+    fn tls_trusts_the_own_authority_or_the_systems() {
+        let device = |text: &str| parse(text).unwrap().device(&Root::new("/nowhere")).unwrap().broker;
+        let head = "[device]\ndevice_id = 'a'\n[broker]\nurl = 'mqtts://b.example'\n";
+        let own = device(&format!("{head}ca_file = '/dev/null'\ncertificate_file = '/dev/null'\nkey_file = '/dev/null'\n"));
+        assert_eq!((own.port, own.tls), (8883, Some(Tls::ca("/dev/null").identity("/dev/null", "/dev/null"))));
+        assert_eq!(device(head).tls, Some(Tls::system()));
+        let missing = parse(&format!("{head}ca_file = '/nowhere/ca'\n")).unwrap().device(&Root::new("/nowhere")).unwrap_err().to_string();
+        assert!(missing.contains("/nowhere/ca"), "{missing}");
     }
 
     #[test]
