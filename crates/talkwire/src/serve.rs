@@ -50,6 +50,10 @@ pub async fn start(config: &Config) -> Result<Running> {
     std::thread::spawn(crate::mind::wake);
 
     let web = TcpListener::bind(config.http).await.map_err(|error| port_taken(error, config.http, "--http"))?;
+    let speedtest = match config.speedtest {
+        Some(addr) => Some(TcpListener::bind(addr).await.map_err(|error| port_taken(error, addr, "speedtest"))?),
+        None => None,
+    };
     let (posts, outbox) = mpsc::channel(POSTS);
     let hub = Hub::start(core, Box::new(store), clock, posts, &config.data);
     let gate: Arc<dyn Gate> = Arc::new(HouseGate::new(hub.handle(), identity.clone(), clock, config.limits.max_message_bytes));
@@ -64,6 +68,16 @@ pub async fn start(config: &Config) -> Result<Running> {
     let mut listeners = vec![("http".to_owned(), web.local_addr()?)];
     listeners.extend(broker.addresses().iter().map(|address| (kind(address.kind).to_owned(), address.addr)));
     let (stop, stopping) = watch::channel(false);
+    if let Some(listener) = speedtest {
+        listeners.push(("speedtest".to_owned(), listener.local_addr()?));
+        let mut until = stopping.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                ended = axum::serve(listener, http::speedtest_routes::<()>()) => tracing::warn!(?ended, "the port of the speed test is closed"),
+                _ = until.wait_for(|stop| *stop) => {}
+            }
+        });
+    }
     let house = Arc::new(House {
         hub: hub.handle(),
         reader,
