@@ -5,7 +5,6 @@ mod files;
 mod library;
 
 pub use expression::{Expression, Scope};
-pub(crate) use library::canonical_name;
 pub use library::{BadFlow, Library};
 
 use serde::Deserialize;
@@ -190,4 +189,12 @@ pub struct Flow {
     pub healthy_without_radio: Option<Text3>,
     /// What is shown then.
     pub healthy_cites: Vec<String>,
+}
+
+/// `it.util_ext` of `env` is `env.util_ext`.
+pub(crate) fn canonical_name(name: &str, for_each: Option<&str>) -> String {
+    match (name.strip_prefix("it."), for_each) {
+        (Some(field), Some(section)) => format!("{section}.{field}"),
+        _ => name.to_owned(),
+    }
 }

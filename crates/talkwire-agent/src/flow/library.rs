@@ -1,6 +1,6 @@
 //! Reads all flow files and checks them at start: expressions compile, tools, arguments, causes and evidence names exist.
 
-use super::{Decisive, Doubt, Expression, Flow, GatherStep, Hypothesis, Remedy, RemedyOperation, Target, Verify};
+use super::{Decisive, Doubt, Expression, Flow, GatherStep, Hypothesis, Remedy, RemedyOperation, Target, Verify, canonical_name};
 use crate::cause::{Cause, CauseFile, EvidenceWords};
 use crate::evidence::{Layout, SECTIONS};
 use serde::Deserialize;
@@ -550,14 +550,6 @@ impl Check<'_> {
     fn texts(&self, place: &str, what: &str, text: &Text3) -> Result<(), BadFlow> {
         let empty = [&text.zh_tw, &text.zh_cn, &text.en].iter().any(|text| text.trim().is_empty());
         if empty { Err(self.wrong(place, &format!("{what} needs a text in each of zh-TW, zh-CN and en"))) } else { Ok(()) }
-    }
-}
-
-/// `it.util_ext` of `env` is `env.util_ext`.
-pub(crate) fn canonical_name(name: &str, for_each: Option<&str>) -> String {
-    match (name.strip_prefix("it."), for_each) {
-        (Some(field), Some(section)) => format!("{section}.{field}"),
-        _ => name.to_owned(),
     }
 }
 
