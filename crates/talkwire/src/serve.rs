@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use talkwire_broker::{Broker, BrokerHandle, Gate, ListenerKind};
+use talkwire_broker::{Broker, BrokerError, BrokerHandle, Gate, ListenerKind};
 use talkwire_core::core::Memory;
 use talkwire_core::{Catalogue, Core};
 use talkwire_proto::chat::ConnectionState;
@@ -57,7 +57,7 @@ pub async fn start(config: &Config) -> Result<Running> {
     let (posts, outbox) = mpsc::channel(POSTS);
     let hub = Hub::start(core, Box::new(store), clock, posts, &config.data);
     let gate: Arc<dyn Gate> = Arc::new(HouseGate::new(hub.handle(), identity.clone(), clock, config.limits.max_message_bytes));
-    let broker = Broker::start(config.broker(), gate).await.context("the broker did not start")?;
+    let broker = Broker::start(config.broker(), gate).await.map_err(broker_failed)?;
     let handle = broker.handle();
     for (topic, payload) in retained {
         handle.publish(&topic, payload, 1, true).await?;
@@ -190,6 +190,11 @@ async fn post(mut outbox: mpsc::Receiver<Post>, handle: BrokerHandle, reader: Re
             tracing::error!(%error, topic = publish.topic, "a message could not be published");
         }
     }
+}
+
+fn broker_failed(error: BrokerError) -> anyhow::Error {
+    let code = if matches!(error, BrokerError::AddressTaken { .. }) { "E_PORT_TAKEN: " } else { "" };
+    anyhow::Error::from(error).context(format!("{code}the broker did not start"))
 }
 
 fn port_taken(error: std::io::Error, addr: SocketAddr, flag: &str) -> anyhow::Error {

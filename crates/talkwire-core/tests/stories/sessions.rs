@@ -152,6 +152,8 @@ fn a_cancelled_session_stops_its_tools_and_takes_its_proposal_with_it() {
     let id = open(&mut house);
     moves(&mut house, &id, vec![call("a", "ap-1", "device.status"), Move::Propose(proposal(&devices[0]))]);
     let set = house.set(session(&house, &id).changeset_id.as_ref().unwrap());
+    let stranger = talkwire_core::Principal::Guest { name: "olga".into() };
+    assert_eq!(code(house.ask(&stranger, Ask::CancelSession(id.clone()))), Code::Forbidden);
     house.ask(&olga(), Ask::CancelSession(id.clone())).unwrap();
     let ended = session(&house, &id);
     assert_eq!((ended.status, ended.steps[0].status), (SessionStatus::Cancelled, StepStatus::Skipped));
@@ -268,6 +270,36 @@ fn the_message_of_a_session_lives_on_after_a_restart_and_its_newest_form_wins() 
     assert_eq!(message.in_reply_to.as_deref(), Some("m-1"));
     house.publish_json(&people_at(olga(), "w1"), "chat/send", json!({"id": "m-2", "text": "thanks"}));
     assert_eq!(house.shelf.messages.values().find(|message| message.id == "m-2").unwrap().seq, 3, "places go on after a restart");
+}
+
+#[test]
+fn after_a_restart_a_diagnosis_waits_until_the_devices_are_back() {
+    let (mut house, mut devices) = House::with(&["ap-1", "ap-2"]);
+    let id = open(&mut house);
+    moves(&mut house, &id, vec![call("a", "ap-1", "device.status")]);
+    house.talk(&mut devices);
+    house.thoughts.clear();
+    house.restart();
+    let mut told = |house: &mut House, at: usize| {
+        house.device_says(&mut devices[at], "lwt", json!({"status": "online"}));
+        std::mem::take(&mut house.thoughts)
+    };
+    assert!(house.thoughts.is_empty(), "nobody is back yet, so the mind would find an empty house");
+    house.wait(5_000);
+    assert!(told(&mut house, 0).is_empty(), "one is missing");
+    assert_eq!(told(&mut house, 1), std::slice::from_ref(&id));
+    // A second complaint finds everybody there.
+    let second = open(&mut house);
+    assert_eq!(std::mem::take(&mut house.thoughts), [second]);
+    // Who does not come back is not waited for longer than that.
+    house.restart();
+    house.device_says(&mut devices[0], "lwt", json!({"status": "online"}));
+    let early = open(&mut house);
+    house.wait(29_000);
+    assert!(house.thoughts.is_empty());
+    house.wait(1_000);
+    assert!(house.thoughts.contains(&id) && house.thoughts.contains(&early));
+    assert_eq!(session(&house, &id).steps[0].status, StepStatus::Completed, "what was measured stays");
 }
 
 #[test]
