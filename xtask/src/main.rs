@@ -8,6 +8,7 @@ mod demo;
 mod house;
 mod lab;
 mod libraries;
+mod package;
 mod process;
 mod server;
 mod stage;

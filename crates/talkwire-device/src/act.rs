@@ -28,6 +28,9 @@ impl Applied {
 /// confirmed in time. `check`, `capture`, `apply` and `restore` never run at the same time as those of another Act.
 /// All sections of one Act have the same shape, whoever returns them: they are compared by their canonical hash, and a
 /// restore that leaves another section than the captured one counts as failed and is tried again.
+///
+/// What leaves nothing to put back, such as a restart, has the section `null` everywhere; the catalogue says
+/// `restores = "nothing"` of it, and the server then ends its change set as done instead of taking it back.
 pub trait Act: Send + Sync + 'static {
     /// The op, for example `wifi.set_channel`. Its aliases are accepted as well.
     fn op(&self) -> &str;

@@ -62,7 +62,9 @@ pub fn builder_within(root: &Root, surroundings: Surroundings, config: DeviceCon
 pub fn builder_with(root: &Root, settings: &Settings, mut config: DeviceConfig) -> Builder {
     let mut surroundings = settings.surroundings.clone();
     // The controller's HTTP door is usually where its broker is.
-    surroundings.speed_server.get_or_insert_with(|| format!("http://{}:{SPEED_PORT}", config.broker.host));
+    let host = config.broker.host.as_str();
+    let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+    surroundings.speed_server.get_or_insert_with(|| format!("http://{host}:{SPEED_PORT}"));
     fill(root, &mut config.attributes);
     let id = config.key.device_id.as_str().to_owned();
     let name = config.attributes.name.clone().unwrap_or_else(|| id.clone());

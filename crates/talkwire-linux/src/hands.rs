@@ -15,7 +15,7 @@ mod real;
 #[cfg(test)]
 mod recorded;
 mod service;
-mod tc;
+pub(crate) mod tc;
 
 use crate::root::Root;
 use crate::settings::Settings;

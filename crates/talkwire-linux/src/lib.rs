@@ -1,7 +1,7 @@
 //! The hands: tools of a real Linux machine, read from `/proc`, `/sys` and its logs, and the agent that carries them.
 //!
-//! Everything here looks and changes nothing. What the machine does not know is absent from a result, never guessed; a tool
-//! that it cannot have at all is declared `supported: false` with the reason. All files are read below a [`Root`], so that a
+//! What the machine does not know is absent from a result, never guessed; a tool that it cannot have at all is declared
+//! `supported: false` with the reason. What changes something is an Act, with what was there before in the journal. All files are read below a [`Root`], so that a
 //! folder with recorded files can stand for a machine.
 //!
 //! | op | read from | remarks |
@@ -28,6 +28,16 @@
 //! | `name.resolve_test` | own questions to each configured resolver and to others | |
 //! | `dhcpdns.scan_rogue` | real DISCOVERs, whose offers are collected and never taken | CAP_NET_RAW, CAP_NET_BIND_SERVICE |
 //! | `network.speedtest_full` | several connections to the controller's `/api/v1/speedtest` | a reachable [`Surroundings::speed_server`] |
+//!
+//! Acts (only inside a change set; [`Settings`] say what they may touch, `docs/device-linux.md` what they put back):
+//!
+//! | op | through |
+//! |---|---|
+//! | `wifi.set_channel`, `wifi.client_disconnect` | the control socket of hostapd; `uci` and `ubus` on OpenWrt |
+//! | `wifi.set_power` | `iw`; `uci` on OpenWrt |
+//! | `qos.apply_policy` | `tc` |
+//! | `dhcpdns.set` | a drop-in file of dnsmasq; `uci` on OpenWrt |
+//! | `system.restart_service` | systemd, procd, or programs of the configuration |
 //!
 //! # A complete agent
 //! ```no_run

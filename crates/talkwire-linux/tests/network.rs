@@ -16,9 +16,8 @@ macro_rules! home {
     };
 }
 
-/// Runs in a namespace of the other tests, never by itself.
+/// What the other tests start inside a namespace; by itself it has nothing to do.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "started by the other tests inside a namespace"]
 async fn inside() {
     home::inside(async |tool, args| bench::ask(&tool, args).await).await;
 }
@@ -186,4 +185,39 @@ fn a_client_that_floods_is_the_top_talker() {
     assert!(row["down_mbps"].as_f64().unwrap() > 5.0 && row["share_percent"].as_f64().unwrap() > 60.0, "{talkers}");
     let mac = home.inside("client", "cat /sys/class/net/eth0/address").trim().replace(':', "");
     assert_eq!((&row["client_mac"], &talkers["source"]), (&json!(mac), &json!("conntrack")), "{talkers}");
+}
+
+#[test]
+fn without_the_right_to_raw_sockets_pings_go_another_way_and_the_rest_says_why() {
+    let home = home!("without_the_right_to_raw_sockets_pings_go_another_way_and_the_rest_says_why");
+    if std::process::Command::new("setpriv").arg("--version").output().is_err() {
+        return home::skip("without_the_right_to_raw_sockets", "setpriv is not installed");
+    }
+    for op in ["network.trace_route", "dhcpdns.scan_rogue", "diagnostics.latency_matrix"] {
+        let answer = home.ask_without_rights("router", op, json!({}));
+        assert_eq!(answer["error"], "E_LLM_TOOL_NOT_AVAILABLE", "{op}: {answer}");
+    }
+    home.inside("router", "sysctl -qw net.ipv4.ping_group_range='0 2147483647'");
+    let matrix = home.ask_without_rights("router", "diagnostics.latency_matrix", json!({"count": 5, "targets": ["isp", "public"]}));
+    for name in ["isp-gateway", "203.0.113.80", "198.51.100.1"] {
+        assert_eq!(row(&matrix, "targets", "name", name)["loss_percent"], 0.0, "{matrix}");
+    }
+    let wan = home.ask_without_rights("router", "diagnostics.wan_connectivity", json!({}));
+    assert_eq!((&wan["gateway_reachable"], &wan["mtu_ok"], &wan["first_fault"]), (&json!(true), &json!(true), &Value::Null), "{wan}");
+}
+
+#[test]
+fn an_exhausted_pool_is_told_with_the_words_of_its_server() {
+    let home = home!("an_exhausted_pool_is_told_with_the_words_of_its_server");
+    let leases: String = (100..=109).map(|last| format!("4102444800 02:00:00:00:b0:{last:02x} 192.168.1.{last} c{last} *\n")).collect();
+    std::fs::write(home.folder.path().join("lan.leases"), leases).unwrap();
+    let config = home.ask("router", "dhcpdns.get_config", json!({"include_leases": true}));
+    assert_eq!(
+        (&config["pool_used"], &config["pool_used_percent"], config["leases"].as_array().map(Vec::len)),
+        (&json!(10), &json!(100.0), Some(10)),
+        "{config}"
+    );
+    let log = home.ask("router", "system.get_logs", json!({"since_s": 3600}));
+    let is_there = log["entries"].as_array().is_some_and(|rows| rows.iter().any(|row| row["source"] == "dnsmasq" && row["ts"].is_i64()));
+    assert!(is_there || log["error"] == "E_LLM_TOOL_NOT_AVAILABLE", "dnsmasq's own file is read where any log is: {log}");
 }

@@ -30,6 +30,9 @@ const ALIASES: &[(&str, &[&str])] = &[
     ("dhcpdns.set", &["dhcp_set"]),
     ("name.resolve_test", &["dns_resolution", "dns_test"]),
     ("traffic.get_top_talkers", &["top_talkers", "get_top_talkers"]),
+    ("traffic.get_stats", &["traffic_stats", "traffic_get_stats"]),
+    ("dhcpdns.get_leases", &["dhcp_get_leases"]),
+    ("wifi.get_interference_sources", &["interference_analysis", "wifi_analyze_interference"]),
     ("qos.get_status", &["qos_get_status"]),
     ("qos.apply_policy", &["qos_config", "qos_apply_policy"]),
 ];

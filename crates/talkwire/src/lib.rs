@@ -10,4 +10,5 @@ pub mod hub;
 pub mod identity;
 pub mod lone_broker;
 pub mod mind;
+pub mod payload_keys;
 pub mod serve;

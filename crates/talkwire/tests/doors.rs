@@ -12,3 +12,7 @@ mod diagnosis;
 mod durable;
 #[path = "doors/harness.rs"]
 mod harness;
+#[path = "doors/sealed.rs"]
+mod sealed;
+#[path = "doors/speedtest.rs"]
+mod speedtest;

@@ -149,3 +149,19 @@ pub(super) fn qos(evidence: &mut Evidence, row: Row<'_>, source: Source<'_>) {
     qos.add("cap_up", row.amount("cap_up_mbps"), source);
     qos.flag("offload", row.flag("hardware_offload"), source);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_port_of_the_line_is_known_by_its_role_whatever_it_is_called() {
+        let answer = json!({"interfaces": [{"interface": "enp3s0", "type": "ethernet", "role": "wan", "speed_mbps": 100, "duplex": "half"}, {"interface": "enp4s0", "speed_mbps": 1000}]});
+        let mut evidence = Evidence::default();
+        let source = Source { trace_id: "t", device_id: "020000000001", device_name: "router", from_router: true };
+        ports(&mut evidence, Row(answer.as_object().expect("an object")), source);
+        assert_eq!(evidence.find("port.wan.mbps", None).map(|fact| fact.datum.clone()), Some(Datum::Number(100.0)));
+        assert!(evidence.has("port.enp4s0.mbps", None) && !evidence.has("port.enp3s0.mbps", None));
+    }
+}

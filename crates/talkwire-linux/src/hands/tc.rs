@@ -53,7 +53,8 @@ fn is_word(word: &str) -> bool {
     !word.is_empty() && word.len() <= 32 && !word.starts_with('-') && word.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | ':' | '.'))
 }
 
-fn policy_of(handle: &str) -> Option<&'static str> {
+/// The policy whose queue has this handle.
+pub(crate) fn policy_of(handle: &str) -> Option<&'static str> {
     let number = u32::from_str_radix(handle.trim_end_matches(':'), 16).ok()?;
     POLICIES.get(usize::try_from(number.checked_sub(HANDLE)?).ok()?).copied()
 }

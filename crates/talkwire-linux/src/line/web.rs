@@ -63,7 +63,7 @@ impl Fetched {
 
 /// Fetches the pages one after the other until one answers.
 pub(super) async fn fetch(machine: &Machine) -> Fetched {
-    for url in machine.surroundings.web.iter().filter_map(|text| Url::parse(text)).take(3) {
+    for url in machine.surroundings.web.iter().filter_map(|text| Url::parse(text)).take(2) {
         let Some(ip) = address(machine, &url.host).await else { continue };
         if let Ok(Some(head)) = timeout(TIME, request(&url, ip)).await {
             match judge(&url, &head) {

@@ -35,6 +35,11 @@ pub(super) fn is_there(root: &Root) -> bool {
     root.long(FILE, 1).is_some()
 }
 
+/// Whether the table is there, but not for us.
+pub(super) fn is_forbidden(root: &Root) -> bool {
+    root.has(FILE) && !is_there(root)
+}
+
 /// Whether bytes are counted for new connections.
 pub(super) fn counts(root: &Root) -> Option<bool> {
     root.whole("proc/sys/net/netfilter/nf_conntrack_acct").map(|flag| flag == 1)

@@ -1,5 +1,6 @@
 //! `qos.get_status`: what limits the line, by `tc`.
 
+use crate::hands::tc::policy_of;
 use crate::machine::Machine;
 use crate::program;
 use crate::text::{clean, tenth};
@@ -65,7 +66,9 @@ fn report(queues: &Value, shapers: &[Shaper], wan: Option<&str>, police: Option<
     let rules = shapers.iter().map(|shaper| json!({"interface": shaper.interface, "kind": shaper.kind, "rate_mbps": shaper.mbps}));
     let fair = fair(queues, wan);
     let enabled = !shapers.is_empty() || police.is_some();
-    let policy = up.or(down).map(|shaper| shaper.kind.clone()).or(police.map(|_| "police".to_owned())).or(fair.clone().filter(|_| enabled));
+    let handles = queues.as_array().into_iter().flatten().filter_map(|queue| queue.get("handle")?.as_str());
+    // A limit that somebody else set has no name among our policies.
+    let policy = handles.filter_map(policy_of).next();
     json!({"enabled": enabled, "policy_name": policy, "cap_down_mbps": cap_down, "cap_up_mbps": up.and_then(|shaper| shaper.mbps), "fair_queue": fair, "rules": rules.collect::<Vec<_>>()})
 }
 
@@ -143,7 +146,7 @@ mod tests {
     fn a_cap_in_each_direction_is_told() {
         let queues = json!([
             {"kind": "noqueue", "dev": "lo"},
-            {"kind": "tbf", "dev": "wan", "options": {"rate": 2_500_000, "burst": 32_767}},
+            {"kind": "tbf", "handle": "7a11:", "dev": "wan", "options": {"rate": 2_500_000, "burst": 32_767}},
             {"kind": "htb", "handle": "1:", "dev": "br-lan", "root": true, "options": {"default": "0x10"}},
             {"kind": "fq_codel", "dev": "br-lan", "parent": "1:10"},
         ]);
@@ -154,7 +157,7 @@ mod tests {
         let status = report(&queues, &shapers, Some("wan"), None);
         assert_eq!(
             (&status["enabled"], &status["policy_name"], &status["cap_up_mbps"], &status["cap_down_mbps"]),
-            (&json!(true), &json!("tbf"), &json!(20.0), &json!(8.0))
+            (&json!(true), &json!("sqm"), &json!(20.0), &json!(8.0))
         );
         assert_eq!(status["rules"][1], json!({"interface": "br-lan", "kind": "htb", "rate_mbps": 8.0}));
     }
@@ -172,7 +175,7 @@ mod tests {
         let queues = json!([{"kind": "ingress", "dev": "wan"}]);
         assert!(has_ingress(&queues, "wan") && !has_ingress(&queues, "lan"));
         let status = report(&queues, &[], Some("wan"), police(text));
-        assert_eq!((&status["cap_down_mbps"], &status["policy_name"], &status["enabled"]), (&json!(30.0), &json!("police"), &json!(true)));
+        assert_eq!((&status["cap_down_mbps"], &status["policy_name"], &status["enabled"]), (&json!(30.0), &Value::Null, &json!(true)));
     }
 
     #[test]

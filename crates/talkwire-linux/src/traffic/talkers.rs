@@ -75,6 +75,12 @@ async fn table(machine: &Machine) -> Result<Flows, ToolError> {
 
 /// Why nothing can be said of single clients.
 fn missing(machine: &Machine, flows: &Flows) -> Option<(&'static str, &'static str)> {
+    if conntrack::is_forbidden(&machine.root) {
+        return Some((
+            "no_permission_for_conntrack",
+            "only root may read /proc/net/nf_conntrack; run the device as root, or accept counters of the ports only",
+        ));
+    }
     if !conntrack::is_there(&machine.root) {
         return Some(("no_conntrack_table", "load nf_conntrack with CONFIG_NF_CONNTRACK_PROCFS, or run this on the machine that routes"));
     }
