@@ -1,9 +1,11 @@
 //! From a sentence in Chinese or English to what the person wants fixed.
 //!
 //! Three layers look at the normalised sentence: a lexicon finds concepts ("slow", "only this device") and their
-//! negation, rules weigh the concepts, and a small model trained from example sentences weighs words. Their sum decides.
+//! negation, rules weigh the concepts, and a small model trained from example sentences weighs words. Their sum decides; a measured
+//! mapping makes its share the probability of being right.
 //! All knowledge is data in `catalog/intents/`; the result for a text never changes between calls or processes.
 
+mod calibration;
 mod catalog;
 mod language;
 mod lexicon;
@@ -136,7 +138,7 @@ pub struct Understanding {
     pub intent: Intent,
     /// The language to answer in.
     pub language: Language,
-    /// Probability that `intent` is right, 0 to 1.
+    /// Probability that `intent` is right, 0 to 1, as measured on sentences that taught nothing.
     pub confidence: f64,
     /// Details told along with the complaint.
     pub slots: Slots,

@@ -4,45 +4,135 @@ use std::collections::BTreeMap;
 
 use talkwire_agent::intent::{Intent, Language, OtherKind, detect_language, understand};
 
-#[test]
-fn sentences_never_seen_are_understood() {
-    let mut wrong = Vec::new();
-    let mut counts: BTreeMap<Intent, (usize, usize)> = BTreeMap::new();
-    let (mut right, mut total, mut sure) = (0, 0, 0.0);
-    for line in include_str!("intents/held_out.tsv").lines().filter(|l| !l.starts_with('#')) {
+/// Sentences of the first days; the knowledge has been mended by them since.
+const HELD_OUT: &str = include_str!("intents/held_out.tsv");
+/// Written blind, then used to find what was missing.
+const FIRST: &str = include_str!("intents/blind_first.tsv");
+/// Written blind after the work on the first, then used likewise.
+const SECOND: &str = include_str!("intents/blind_second.tsv");
+/// Written blind after that, then used likewise.
+const THIRD: &str = include_str!("intents/blind_third.tsv");
+/// Written blind and used for nothing but measuring.
+const FOURTH: &str = include_str!("intents/blind_fourth.tsv");
+
+fn labelled(set: &'static str) -> impl Iterator<Item = (Intent, &'static str, &'static str)> {
+    set.lines().filter(|l| !l.starts_with('#')).map(|line| {
         let [intent, language, sentence] = line.splitn(3, '\t').collect::<Vec<_>>()[..] else { panic!("{line}") };
-        let (intent, understood): (Intent, _) = (intent.parse().unwrap(), understand(sentence));
+        (intent.parse().unwrap(), language, sentence)
+    })
+}
+
+/// The share that is understood, after printing what is not; each intent must reach `least`.
+fn share_right(set: &'static str, least: f64) -> f64 {
+    let mut counts: BTreeMap<Intent, (usize, usize)> = BTreeMap::new();
+    for (intent, language, sentence) in labelled(set) {
+        let understood = understand(sentence);
         assert!(understood.language.tag().starts_with(language), "{sentence}");
         let count = counts.entry(intent).or_default();
         count.1 += 1;
-        total += 1;
-        sure += understood.confidence;
         if understood.intent == intent {
             count.0 += 1;
-            right += 1;
         } else {
-            wrong.push(format!("{intent} read as {} ({:.2}): {sentence}", understood.intent, understood.confidence));
+            println!("{intent} read as {} ({:.2}): {sentence}", understood.intent, understood.confidence);
         }
     }
     let share = |right: usize, total: usize| right as f64 / total as f64;
-    println!("{}\n{counts:?}\nright {:.3}, sure {:.3}", wrong.join("\n"), share(right, total), sure / total as f64);
-    assert!(total >= 300);
-    assert!(share(right, total) >= 0.93, "{right} of {total}");
-    for (intent, (right, total)) in counts {
-        assert!(share(right, total) >= 0.85, "{intent}: {right} of {total}");
+    for (intent, (right, total)) in &counts {
+        assert!(share(*right, *total) >= least, "{intent}: {right} of {total}");
+    }
+    let (right, total) = counts.values().fold((0, 0), |sum, count| (sum.0 + count.0, sum.1 + count.1));
+    println!("{counts:?}\n{right} of {total}");
+    share(right, total)
+}
+
+#[test]
+fn sentences_that_are_no_examples_are_understood() {
+    for set in [HELD_OUT, FIRST, SECOND, THIRD] {
+        assert!(share_right(set, 0.85) >= 0.95);
     }
 }
 
 #[test]
-fn no_held_out_sentence_is_an_example() {
+fn sentences_nobody_worked_on_are_understood() {
+    assert!(share_right(FOURTH, 0.80) >= 0.94);
+}
+
+#[test]
+fn what_is_said_with_confidence_is_right_that_often() {
+    let (mut off, mut count) = (0.0, 0.0);
+    for (from, to, most) in [(0.0, 0.7, 0.2), (0.7, 0.9, 0.2), (0.9, 1.0, 0.05)] {
+        let (mut right, mut said, mut total) = (0.0, 0.0, 0.0);
+        for (intent, _, sentence) in labelled(FOURTH) {
+            let understood = understand(sentence);
+            if (from..to).contains(&understood.confidence) {
+                (said, total) = (said + understood.confidence, total + 1.0);
+                right += f64::from(u8::from(understood.intent == intent));
+            }
+        }
+        println!("{from}..{to}: {total} said {:.3} right {:.3}", said / total, right / total);
+        // a dozen sentences scatter by more than a tenth: the first runs together are held to it in `calibration.rs`
+        assert!(total >= 8.0 && (said - right).abs() <= most * total, "between {from} and {to}: said {said:.1}, right {right} of {total}");
+        (off, count) = (off + (said - right).abs(), count + total);
+    }
+    assert!(off / count <= 0.05, "said and right are {:.3} apart on average", off / count);
+}
+
+#[test]
+fn the_right_reading_is_the_first_or_a_rival() {
+    let told = |(intent, _, sentence): &(Intent, &str, &str)| {
+        let understood = understand(sentence);
+        understood.intent == *intent || understood.rivals.iter().any(|(rival, _)| rival == intent)
+    };
+    let (told, missed): (Vec<_>, Vec<_>) = labelled(FOURTH).partition(told);
+    assert!(told.len() as f64 >= 0.96 * (told.len() + missed.len()) as f64, "{missed:?}");
+}
+
+#[test]
+fn confidence_and_rivals_are_one_distribution() {
+    for (_, _, sentence) in labelled(FOURTH) {
+        let understood = understand(sentence);
+        let sum = understood.confidence + understood.rivals.iter().map(|(_, p)| p).sum::<f64>();
+        assert!(sum <= 1.0 + 1e-9, "{sentence}: {sum}");
+        assert!(understood.confidence < 1.0, "{sentence}");
+    }
+}
+
+#[test]
+fn no_measuring_sentence_is_an_example() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../catalog/intents/examples");
     let mut examples = String::new();
     for entry in std::fs::read_dir(folder).unwrap() {
         examples += &std::fs::read_to_string(entry.unwrap().path()).unwrap();
     }
-    for line in include_str!("intents/held_out.tsv").lines().filter(|l| !l.starts_with('#')) {
-        let sentence = line.rsplit('\t').next().unwrap();
+    for (_, _, sentence) in [HELD_OUT, FIRST, SECOND, THIRD, FOURTH].into_iter().flat_map(labelled) {
         assert!(!examples.contains(&format!("\"{sentence}\"")), "{sentence} is also an example");
+    }
+}
+
+#[test]
+fn what_is_denied_is_not_the_complaint() {
+    for (sentence, intent) in [
+        ("網路沒有慢，是會斷", Intent::UnstableDisconnect),
+        ("不是断，是慢", Intent::SlowSpeed),
+        ("it is not slow or unstable, the game just lags", Intent::RealtimeLatency),
+        ("不会断，但速度只有以前的一半", Intent::SlowSpeed),
+        ("devices do not switch over to the closer access point", Intent::RoamingIssue),
+        ("remote desktop lags so much I can't work", Intent::RealtimeLatency),
+    ] {
+        assert_eq!(understand(sentence).intent, intent, "{sentence}");
+    }
+}
+
+#[test]
+fn a_list_of_devices_is_everybody_and_another_room_is_a_place() {
+    for (sentence, intent) in [
+        ("電視跟手機都沒網路", Intent::NoInternet),
+        ("the tv and the laptop both have no internet", Intent::NoInternet),
+        ("會議室收訊很差，其他會議室都正常", Intent::WeakSignalCoverage),
+        ("only the desks at the window have bad wifi, all other desks are fine", Intent::WeakSignalCoverage),
+        ("my laptop got 169.254.77.1", Intent::DhcpDnsIssueAdvanced),
+    ] {
+        assert_eq!(understand(sentence).intent, intent, "{sentence}");
     }
 }
 

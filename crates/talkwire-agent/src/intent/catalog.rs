@@ -159,7 +159,7 @@ impl Catalog {
         let SpellingFile { replace, common } = parse("spelling.toml", sources.spelling)?;
         let replace = replace.into_iter().map(|(wrong, right)| (script.normalise(&wrong), script.normalise(&right))).collect();
         let replacing = Spelling::replacing(replace);
-        let normalise = |s: &str| replacing.replace(script.normalise(s));
+        let normalise = |s: &str| replacing.replace(script.normalise_whole(s));
         let mut lexicon = Lexicon::default();
         let mut domain = BTreeSet::new();
         for (file, text) in &sources.concepts {
@@ -234,6 +234,17 @@ mod tests {
     fn broken_toml_names_its_file() {
         let error = Catalog::read(&Sources { spelling: "replace = 3", ..Sources::embedded() }).unwrap_err();
         assert!(error.to_string().contains("spelling.toml"));
+    }
+
+    #[test]
+    fn the_last_form_of_a_long_concept_is_read_too() {
+        let forms: String = (0..2000).map(|n| format!("word{n}; ")).collect();
+        let long = format!("negatable = true\n[concepts]\nlong = \"{forms}glacial drift\"\n");
+        let mut concepts = Sources::embedded().concepts;
+        concepts.push(("long.toml", &long));
+        let catalog = Catalog::read(&Sources { concepts, ..Sources::embedded() }).unwrap();
+        let hits = catalog.lexicon.find(&text::words("glacial drift", None));
+        assert!(hits.iter().any(|h| catalog.lexicon.name(h.concept) == "long"));
     }
 
     #[test]

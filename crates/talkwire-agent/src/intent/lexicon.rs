@@ -172,7 +172,7 @@ impl Lexicon {
         let mut hits: Vec<Hit> = Vec::new();
         for start in 0..words.len() {
             let literal = self.by_first.get(&ids[start]).into_iter().flatten();
-            let numeric = self.numeric.iter().filter(|_| words[start].number.is_some());
+            let numeric: &[u32] = if words[start].number.is_some() { &self.numeric } else { &[] };
             for &at in literal.chain(numeric) {
                 let pattern = &self.patterns[at as usize];
                 if pattern.from_start && start > 0 {
@@ -191,7 +191,8 @@ impl Lexicon {
     }
 
     fn longest(&self, hits: Vec<Hit>) -> Vec<Hit> {
-        let within = |a: &Hit, b: &Hit| a.literals.iter().zip(&b.literals).all(|(x, y)| x & !y == 0) && a.literals != b.literals;
+        let spans = |a: &Hit, b: &Hit| b.start <= a.start && a.end <= b.end;
+        let within = |a: &Hit, b: &Hit| spans(a, b) && a.literals.iter().zip(&b.literals).all(|(x, y)| x & !y == 0) && a.literals != b.literals;
         let hidden = |hit: &Hit| {
             let hides = |by: &Hit| within(hit, by) && (self.hides[by.concept as usize] || by.concept == hit.concept);
             hits.iter().any(hides)

@@ -9,9 +9,11 @@ use super::{
 const CLASSES: usize = Intent::ALL.len();
 /// Weight vectors; features are hashed onto them.
 const BUCKETS: usize = 1 << 13;
-const EPOCHS: usize = 12;
+const EPOCHS: usize = 6;
 const RATE: f32 = 4.0;
 const DECAY: f32 = 2e-5;
+/// A sentence read with more certainty than this teaches nothing more.
+const LEARNED: f32 = 0.95;
 
 /// The features of one sentence, as places in the weight table.
 pub(super) type Features = Vec<u32>;
@@ -47,6 +49,9 @@ impl Model {
         let highest = scores.iter().copied().fold(f32::MIN, f32::max);
         let mut shares = scores.map(|s| (s - highest).exp());
         let sum: f32 = shares.iter().sum();
+        if shares[intent.index()] > LEARNED * sum {
+            return;
+        }
         let each = rate * scale(features.len());
         for (class, share) in shares.iter_mut().enumerate() {
             let target = f32::from(u8::from(class == intent.index()));

@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 
 use super::{
-    CatalogError, Intent, Language, Sources, Understanding,
+    CatalogError, Intent, Language, Sources, Understanding, calibration,
     catalog::Catalog,
     language,
     lexicon::{ConceptId, Hit},
@@ -46,14 +46,19 @@ impl Reading {
     }
 
     fn ranked(&self) -> Vec<(Intent, f64)> {
-        let mut ranked: Vec<_> = Intent::ALL.into_iter().zip(self.shares).collect();
-        ranked.sort_by(|a, b| b.1.total_cmp(&a.1));
-        ranked
+        ranked(&self.shares)
     }
 
     fn complains(&self, intent: Intent) -> bool {
         intent != Intent::Other && self.opinion.scores[intent.index()] >= COMPLAINT_MIN
     }
+}
+
+/// The likeliest first.
+fn ranked(shares: &[f64; CLASSES]) -> Vec<(Intent, f64)> {
+    let mut ranked: Vec<_> = Intent::ALL.into_iter().zip(*shares).collect();
+    ranked.sort_by(|a, b| b.1.total_cmp(&a.1));
+    ranked
 }
 
 impl Recogniser {
@@ -83,8 +88,10 @@ impl Recogniser {
     pub fn understand(&self, text: &str) -> Understanding {
         let words = self.words(text);
         let whole = self.read(&words);
-        let (intent, confidence, second) = self.decide(&words, &whole);
-        let rivals = whole.ranked().into_iter().filter(|&(rival, p)| rival != intent && p > RIVAL_MIN).take(2).collect();
+        let (intent, share, second) = self.decide(&words, &whole);
+        let confidence = calibration::measured(share);
+        let others = calibration::settle(&whole.shares, intent, confidence);
+        let rivals = ranked(&others).into_iter().filter(|&(rival, p)| rival != intent && p > RIVAL_MIN).take(2).collect();
         let other_kind = (intent == Intent::Other).then(|| whole.opinion.other_kind.unwrap_or(super::OtherKind::OffTopic));
         Understanding {
             intent,

@@ -16,6 +16,16 @@ const SHORT: usize = 5;
 const CAUSED: usize = 2;
 /// So many kinds of device are a list.
 const MANY: usize = 3;
+/// Words after which "work" and "load" are no good news.
+const UNABLE: [&str; 5] = ["cant", "cannot", "couldnt", "unabl", "wont"];
+/// Words that carry a denial on to the next symptom.
+const OR: [&str; 5] = ["or", "nor", "或", "或者", "和"];
+/// Words with which a form denies by itself.
+const DENIALS: [&str; 5] = ["不", "没", "无", "not", "no"];
+/// Words between two devices of a list.
+const APART: usize = 8;
+/// Words, stemmed and in simplified script, that join two devices to a list.
+const JOINS: [&str; 9] = ["也", "和", "跟", "与", "及", "and", "or", "both", "nor"];
 
 /// The concepts with a part in the grammar.
 #[derive(Debug)]
@@ -24,6 +34,7 @@ pub(super) struct Grammar {
     blocks: ConceptId,
     fine: ConceptId,
     others: ConceptId,
+    others_fine: ConceptId,
     /// What can be said to be fine: the speed, the delay, the signal.
     topics: Vec<ConceptId>,
     all_devices: ConceptId,
@@ -46,6 +57,7 @@ impl Grammar {
             blocks: lexicon.concept("blocks", false),
             fine: lexicon.concept("fine", false),
             others: lexicon.concept("others", false),
+            others_fine: lexicon.concept("others_fine", false),
             device_fine: lexicon.concept("device_fine", false),
             place_fine: lexicon.concept("place_fine", false),
             device_place: lexicon.concept("device_place", false),
@@ -62,33 +74,48 @@ impl Grammar {
 
     /// Settles polarity, in place.
     pub fn settle(&self, lexicon: &Lexicon, words: &[Word], hits: &mut Vec<Hit>) {
-        self.negate(lexicon, hits);
-        self.affirm(lexicon, hits);
+        self.negate(lexicon, words, hits);
+        self.affirm(lexicon, words, hits);
         self.furnish(words, hits);
         self.blame(hits);
-        self.gather(hits);
+        self.locate(hits);
+        self.gather(words, hits);
         if (1..=SHORT).contains(&words.len()) {
             hits.push(Hit::of_sentence(self.short, words.len()));
         }
     }
 
     /// A negation denies the first symptom after it in the clause, unless "but" or "it is" stands between.
-    fn negate(&self, lexicon: &Lexicon, hits: &mut [Hit]) {
+    fn negate(&self, lexicon: &Lexicon, words: &[Word], hits: &mut [Hit]) {
         let cues: Vec<Hit> = hits.iter().filter(|h| h.concept == self.negation).cloned().collect();
         let stops: Vec<usize> = hits.iter().filter(|h| h.concept == self.blocks).map(|h| h.start).collect();
         for cue in cues {
-            let reached = |h: &Hit| h.clause == cue.clause && h.start >= cue.end && h.start < cue.end + REACH;
+            // "不会断": the symptom may begin inside the negation, unless its own form begins with one ("也不亮")
+            let whole = |h: &Hit| h.start >= cue.end || h.start > cue.start && !DENIALS.contains(&words[h.start].text.as_str());
+            let reached = |h: &Hit| h.clause == cue.clause && h.end > cue.end && h.start < cue.end + REACH && whole(h);
             let open = |h: &Hit| !stops.iter().any(|&stop| stop >= cue.end && stop <= h.start);
-            let denied = hits.iter().filter(|h| lexicon.negatable(h.concept) && reached(h) && open(h)).map(|h| h.start).min();
-            for hit in hits.iter_mut().filter(|h| Some(h.start) == denied && lexicon.negatable(h.concept)) {
-                hit.negated = true;
+            let can = |h: &Hit| lexicon.negatable(h.concept) && h.clause == cue.clause;
+            let Some(first) = hits.iter().filter(|h| can(h) && reached(h) && open(h)).min_by_key(|h| h.start) else { continue };
+            let (start, mut end) = (first.start, first.end);
+            // "not slow or flaky" denies both
+            let next = |h: &Hit, end: usize| h.start > end && h.start <= end + 2 && words[end..h.start].iter().any(|w| OR.contains(&w.text.as_str()));
+            while let Some(more) = hits.iter().find(|h| can(h) && next(h, end)) {
+                end = more.end;
+            }
+            for hit in hits.iter_mut().filter(|h| can(h)) {
+                hit.negated |= hit.start == start || hit.start > start && hit.end <= end && open(hit);
             }
         }
     }
 
     /// "The speed is fine" denies the speed; "the tablet is fine" and "fine in the hall" say what works.
-    fn affirm(&self, lexicon: &Lexicon, hits: &mut Vec<Hit>) {
-        let fines: Vec<Hit> = hits.iter().filter(|h| h.concept == self.fine).cloned().collect();
+    fn affirm(&self, lexicon: &Lexicon, words: &[Word], hits: &mut Vec<Hit>) {
+        let cues: Vec<(usize, usize)> = hits.iter().filter(|h| h.concept == self.negation).map(|h| (h.start, h.end)).collect();
+        // "cannot work" and "not fine" say the contrary
+        let unable = |at: usize| words[at.saturating_sub(2)..at].iter().any(|w| UNABLE.contains(&w.text.as_str()));
+        let denied = |at: usize| unable(at) || cues.iter().any(|&(start, end)| start < at && at <= end + 1);
+        let meant = |h: &&Hit| h.concept == self.fine && !denied(h.start);
+        let fines: Vec<Hit> = hits.iter().filter(meant).cloned().collect();
         for fine in fines {
             let same = |h: &&mut Hit| h.clause == fine.clause;
             let about_others = hits.iter().any(|h| h.clause == fine.clause && h.concept == self.others);
@@ -138,17 +165,38 @@ impl Grammar {
         }
     }
 
-    /// A list of devices is everybody.
-    fn gather(&self, hits: &mut Vec<Hit>) {
+    /// A list of devices is everybody: three kinds, or two that stand side by side or are joined by "and" or "also".
+    fn gather(&self, words: &[Word], hits: &mut Vec<Hit>) {
         let well: Vec<u16> = hits.iter().filter(|h| h.concept == self.device_fine).map(|h| h.clause).collect();
-        let troubled = hits.iter().filter(|h| !well.contains(&h.clause)).map(|h| h.concept);
-        let mut kinds: Vec<ConceptId> = troubled.filter(|c| self.device.contains(c)).collect();
+        let mut troubled: Vec<&Hit> = hits.iter().filter(|h| !well.contains(&h.clause) && self.device.contains(&h.concept)).collect();
+        troubled.sort_by_key(|h| h.start);
+        let mut kinds: Vec<ConceptId> = troubled.iter().map(|h| h.concept).collect();
         kinds.sort_unstable();
         kinds.dedup();
-        if kinds.len() >= MANY
-            && let Some(last) = hits.iter().rfind(|h| self.device.contains(&h.concept))
-        {
-            hits.push(last.meaning(self.all_devices));
+        let joined = |from: usize, to: usize| {
+            let between = &words[from.min(to)..to];
+            between.is_empty() || between.len() <= APART && between.iter().any(|w| JOINS.contains(&w.text.as_str()))
+        };
+        let others = hits.iter().any(|h| h.concept == self.others || h.concept == self.others_fine);
+        let pair = |w: &[&Hit]| w[0].concept != w[1].concept && w[0].end <= w[1].start && joined(w[0].end, w[1].start);
+        let listed = !others && well.is_empty() && troubled.windows(2).any(pair);
+        if kinds.len() >= MANY || listed {
+            let all = troubled.last().map(|last| last.meaning(self.all_devices));
+            hits.extend(all);
+        }
+    }
+
+    /// "The other rooms are fine" says where it works, not which device does.
+    fn locate(&self, hits: &mut [Hit]) {
+        let spans = |group: &[ConceptId], hits: &[Hit]| -> Vec<(u16, usize, usize)> {
+            hits.iter().filter(|h| group.contains(&h.concept)).map(|h| (h.clause, h.start, h.end)).collect()
+        };
+        let (places, devices) = (spans(&self.place, hits), spans(&self.device, hits));
+        for hit in hits.iter_mut().filter(|h| h.concept == self.others_fine) {
+            let inside = |&(clause, start, end): &(u16, usize, usize)| clause == hit.clause && start >= hit.start && end <= hit.end;
+            if places.iter().any(inside) && !devices.iter().any(inside) {
+                hit.concept = self.place_fine;
+            }
         }
     }
 }

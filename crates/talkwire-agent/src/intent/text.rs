@@ -8,6 +8,8 @@ use super::{language, spelling::Spelling};
 pub(super) const WORDS_MAX: usize = 512;
 /// Characters beyond this many are not read, which bounds the work for any input.
 const CHARS_MAX: usize = 4096;
+/// A figure of two digits after so many letters was meant apart: "ping300", but not "ps5".
+const GLUED: usize = 4;
 
 /// One English word (mended and stemmed), one Chinese character, or one number.
 #[derive(Debug, Clone, PartialEq)]
@@ -49,10 +51,16 @@ impl Script {
         (traditional, simplified)
     }
 
-    /// One width, one case, one script; marks that only decorate are gone.
+    /// One width, one case, one script; marks that only decorate are gone. What is beyond the bound is left out.
     pub fn normalise(&self, raw: &str) -> String {
-        let mut out = String::with_capacity(raw.len().min(CHARS_MAX));
-        for c in raw.chars().take(CHARS_MAX) {
+        let end = raw.char_indices().nth(CHARS_MAX).map_or(raw.len(), |(at, _)| at);
+        self.normalise_whole(&raw[..end])
+    }
+
+    /// The same without a bound, for the catalogue's own texts.
+    pub fn normalise_whole(&self, raw: &str) -> String {
+        let mut out = String::with_capacity(raw.len());
+        for c in raw.chars() {
             let c = match c {
                 '\u{ff01}'..='\u{ff5e}' => char::from_u32(c as u32 - 0xfee0).unwrap_or(c),
                 '\u{3000}' | '\u{a0}' => ' ',
@@ -133,6 +141,16 @@ fn latin_end(chars: &[char], start: usize) -> usize {
 fn push_latin(chars: &[char], clause: u16, words: &mut Vec<Word>) {
     const BANDS: [&str; 7] = ["4k", "8k", "2.4g", "5g", "6g", "4g", "3g"];
     let text: String = chars.iter().filter(|&&c| c != '\'').collect();
+    if let Some(family) = address_family(&text) {
+        words.push(Word { text: family, clause, number: None });
+        return;
+    }
+    if let Some(at) = text.find(|c: char| c.is_ascii_digit()).filter(|&at| at >= GLUED && text[at..].parse::<f64>().is_ok_and(|n| n >= 10.0)) {
+        let (word, figure) = text.split_at(at);
+        words.push(Word { text: word.to_owned(), clause, number: None });
+        words.push(Word { text: figure.to_owned(), clause, number: figure.parse().ok() });
+        return;
+    }
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     if digits == 0 || BANDS.contains(&text.as_str()) {
         words.push(Word { text, clause, number: None });
@@ -144,6 +162,14 @@ fn push_latin(chars: &[char], clause: u16, words: &mut Vec<Word>) {
     if !unit.is_empty() {
         words.push(Word { text: unit.to_owned(), clause, number: None });
     }
+}
+
+/// An IPv4 address written out, cut to what it says: self-assigned, private, or itself.
+fn address_family(text: &str) -> Option<String> {
+    let address: std::net::Ipv4Addr = text.parse().ok()?;
+    let [first, second, ..] = address.octets();
+    let kept = if address.is_link_local() || address.is_private() { format!("{first}.{second}") } else { text.to_owned() };
+    Some(kept)
 }
 
 /// A number written in characters, at least two long or before a unit of rate.
@@ -225,5 +251,7 @@ mod tests {
     #[test]
     fn addresses_and_bands_stay_whole() {
         assert_eq!(texts("8.8.8.8, 5G"), ["8.8.8.8", "5g"]);
+        assert_eq!(texts("169.254.10.3"), ["169.254"]);
+        assert_eq!(texts("ping300 ps5"), ["ping", "300", "ps5"]);
     }
 }
