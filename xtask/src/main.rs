@@ -6,6 +6,7 @@ mod check;
 mod console;
 mod demo;
 mod house;
+mod lab;
 mod libraries;
 mod package;
 mod process;

@@ -2,7 +2,7 @@
 
 use crate::server::Demo;
 use crate::stage::Stages;
-use crate::{browser, console, house, libraries, process, tools, tree};
+use crate::{browser, console, house, lab, libraries, process, tools, tree};
 use anyhow::{Context, Result, bail};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -39,6 +39,20 @@ pub fn all(stages: &mut Stages, quick: bool) {
         stages.skip("console: types and tests", "the console's packages are not there (see above)");
     }
     browser(stages, has_console, quick);
+    lab(stages, quick);
+}
+
+/// A small real network, broken for real.
+fn lab(stages: &mut Stages, quick: bool) {
+    let name = "lab: the assistant finds what is broken in a real network";
+    if quick {
+        return stages.skip(name, "--quick leaves it out");
+    }
+    match lab::missing() {
+        None => drop(stages.run(name, lab::every_case)),
+        Some(missing) if missing.can_be_installed && browser::is_required() => drop(stages.run(name, || bail!("{} (it is required here)", missing.why))),
+        Some(missing) => stages.skip(name, &missing.why),
+    }
 }
 
 fn python(stages: &mut Stages) -> Option<PathBuf> {

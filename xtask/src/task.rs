@@ -1,6 +1,6 @@
 //! The table of tasks.
 
-use crate::{bench, check, demo, house, package, suite, tidy};
+use crate::{bench, check, demo, house, lab, package, suite, tidy};
 use anyhow::Result;
 use std::fmt::Write as _;
 use std::process::ExitCode;
@@ -28,6 +28,12 @@ const TASKS: &[Task] = &[
     Task { name: "tidy", takes: "", about: "check the rules of this repository that no compiler knows", run: tidy::run },
     Task { name: "picture", takes: "", about: "draw docs/images/console.png from the running demo", run: demo::picture },
     Task { name: "bench", takes: "NAME|all [--json]", about: "measure Talkwire, beside its peers where they are installed", run: bench::run },
+    Task {
+        name: "lab",
+        takes: "[--case NAME] [--json]",
+        about: "break a small real network in namespaces, see what the assistant says (Linux, root)",
+        run: lab::run,
+    },
     Task { name: "crash", takes: "--trials N [--json]", about: "kill server and device at random instants, count what was lost", run: bench::crash },
 ];
 

@@ -5,7 +5,6 @@ mod files;
 mod library;
 
 pub use expression::{Expression, Scope};
-pub(crate) use library::canonical_name;
 pub use library::{BadFlow, Library};
 
 use serde::Deserialize;
@@ -160,6 +159,15 @@ pub struct Doubt {
     pub text: Text3,
 }
 
+/// Evidence without which nothing can be called healthy.
+#[derive(Debug)]
+pub struct Decisive {
+    /// Its name.
+    pub name: String,
+    /// Only where this holds: a site without radios needs no scan of the air.
+    pub when: Option<Expression>,
+}
+
 /// A flow.
 #[derive(Debug)]
 pub struct Flow {
@@ -172,11 +180,21 @@ pub struct Flow {
     /// What it gathers.
     pub gather: Vec<String>,
     /// Without these nothing can be called healthy.
-    pub decisive: Vec<String>,
+    pub decisive: Vec<Decisive>,
     /// What must not be there for a healthy verdict.
     pub doubts: Vec<Doubt>,
     /// What is said when nothing is wrong.
     pub healthy: Text3,
+    /// The same, where nobody at the site has a radio.
+    pub healthy_without_radio: Option<Text3>,
     /// What is shown then.
     pub healthy_cites: Vec<String>,
+}
+
+/// `it.util_ext` of `env` is `env.util_ext`.
+pub(crate) fn canonical_name(name: &str, for_each: Option<&str>) -> String {
+    match (name.strip_prefix("it."), for_each) {
+        (Some(field), Some(section)) => format!("{section}.{field}"),
+        _ => name.to_owned(),
+    }
 }

@@ -45,11 +45,16 @@ pub(super) fn ports(evidence: &mut Evidence, row: Row<'_>, source: Source<'_>) {
     if !source.from_router {
         return;
     }
-    for row in row.rows("interfaces").filter(|row| row.text("type").is_none_or(|kind| kind == "ethernet")) {
-        // A real machine may call the port of the line anything, and says which it is.
-        let name = if row.text("role").as_deref() == Some("wan") { Some("wan".to_owned()) } else { row.text("interface") };
-        let Some(name) = name else { continue };
-        let port = evidence.target("port", &name);
+    let leads_out = |row: &Row<'_>| row.text("role").as_deref() == Some("wan");
+    // What leads out is told by its role where a device knows it; names differ from machine to machine.
+    let by_role = row.rows("interfaces").any(|row| leads_out(&row));
+    for row in row.rows("interfaces").filter(|row| leads_out(row) || row.text("type").is_none_or(|kind| kind == "ethernet")) {
+        let Some(name) = row.text("interface") else { continue };
+        let name = if leads_out(&row) { "wan" } else { &name };
+        if by_role && name == "wan" && !leads_out(&row) {
+            continue;
+        }
+        let port = evidence.target("port", name);
         port.add("mbps", row.amount("speed_mbps"), source);
         port.say("duplex", row.word("duplex", &["full", "half"]), source);
         port.add("crc_ppm", row.amount("crc_ppm"), source);

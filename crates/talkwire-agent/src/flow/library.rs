@@ -1,6 +1,6 @@
 //! Reads all flow files and checks them at start: expressions compile, tools, arguments, causes and evidence names exist.
 
-use super::{Doubt, Expression, Flow, GatherStep, Hypothesis, Remedy, RemedyOperation, Target, Verify};
+use super::{Decisive, Doubt, Expression, Flow, GatherStep, Hypothesis, Remedy, RemedyOperation, Target, Verify, canonical_name};
 use crate::cause::{Cause, CauseFile, EvidenceWords};
 use crate::evidence::{Layout, SECTIONS};
 use serde::Deserialize;
@@ -72,6 +72,7 @@ struct RawFlow {
     #[serde(default)]
     doubt: Vec<RawDoubt>,
     healthy: Text3,
+    healthy_without_radio: Option<Text3>,
     #[serde(default)]
     healthy_cites: Vec<String>,
 }
@@ -515,10 +516,17 @@ impl Check<'_> {
 
     fn flow(&self, raw: RawFlow) -> Result<Flow, BadFlow> {
         let place = format!("flow {}", raw.name);
-        for name in raw.decisive.iter().chain(&raw.healthy_cites) {
+        let mut decisive = Vec::new();
+        for entry in &raw.decisive {
+            let (name, when) = entry.split_once(" if ").map_or((entry.as_str(), None), |(name, when)| (name, Some(when)));
+            let when = when.map(|source| self.expression(&place, source, &[])).transpose()?;
+            decisive.push(Decisive { name: name.trim().to_owned(), when });
+        }
+        for name in decisive.iter().map(|entry| &entry.name).chain(&raw.healthy_cites) {
             self.evidence(&place, name, None)?;
         }
-        for (name, text) in [("title", &raw.title), ("opening", &raw.opening), ("healthy", &raw.healthy)] {
+        let texts = [("title", &raw.title), ("opening", &raw.opening), ("healthy", &raw.healthy)];
+        for (name, text) in texts.into_iter().chain(raw.healthy_without_radio.iter().map(|text| ("healthy_without_radio", text))) {
             self.texts(&place, name, text)?;
         }
         let mut doubts = Vec::new();
@@ -531,9 +539,10 @@ impl Check<'_> {
             title: raw.title,
             opening: raw.opening,
             gather: raw.gather,
-            decisive: raw.decisive,
+            decisive,
             doubts,
             healthy: raw.healthy,
+            healthy_without_radio: raw.healthy_without_radio,
             healthy_cites: raw.healthy_cites,
         })
     }
@@ -541,14 +550,6 @@ impl Check<'_> {
     fn texts(&self, place: &str, what: &str, text: &Text3) -> Result<(), BadFlow> {
         let empty = [&text.zh_tw, &text.zh_cn, &text.en].iter().any(|text| text.trim().is_empty());
         if empty { Err(self.wrong(place, &format!("{what} needs a text in each of zh-TW, zh-CN and en"))) } else { Ok(()) }
-    }
-}
-
-/// `it.util_ext` of `env` is `env.util_ext`.
-pub(crate) fn canonical_name(name: &str, for_each: Option<&str>) -> String {
-    match (name.strip_prefix("it."), for_each) {
-        (Some(field), Some(section)) => format!("{section}.{field}"),
-        _ => name.to_owned(),
     }
 }
 

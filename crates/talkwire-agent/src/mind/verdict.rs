@@ -45,7 +45,8 @@ impl<'a> View<'a, '_> {
             verdict.rivals = vec![rival(suspect, 1.0, language)];
             return verdict;
         }
-        let missing: Vec<String> = self.flow.decisive.iter().filter(|name| !evidence.has(name, None)).cloned().collect();
+        let wanted = self.flow.decisive.iter().filter(|entry| entry.when.as_ref().is_none_or(|when| scope.test(when) == Some(true)));
+        let missing: Vec<String> = wanted.map(|entry| &entry.name).filter(|name| !evidence.has(name, None)).cloned().collect();
         if !missing.is_empty() {
             let shown = self.flow.healthy_cites.iter().filter_map(|name| self.view_of(name, None, None, evidence)).collect();
             let text = wording::missing(&self.labels(&missing, None), language);
@@ -63,7 +64,8 @@ impl<'a> View<'a, '_> {
             }
         }
         let filler = Filler { evidence, item: None, extra: &[] };
-        let mut text = filler.fill(self.flow.healthy.text(language)).unwrap_or_else(|| wording::goodbye(VerdictKind::Healthy, language));
+        let healthy = self.flow.healthy_without_radio.as_ref().filter(|_| self.site.access_points().is_empty()).unwrap_or(&self.flow.healthy);
+        let mut text = filler.fill(healthy.text(language)).unwrap_or_else(|| wording::goodbye(VerdictKind::Healthy, language));
         if let Some(when) = evidence.one.get("told").and_then(|told| told.text("when")) {
             text.push_str(&wording::measure_then(when, language));
         }

@@ -32,7 +32,7 @@ pub async fn causes(_who: Who) -> Answer {
 }
 
 pub async fn flows(_who: Who) -> Answer {
-    let flows = crate::mind::mind().flows().map(|flow| json!({"flow": flow.name, "title": flow.title, "gather": flow.gather, "decisive": flow.decisive}));
+    let flows = crate::mind::mind().flows().map(|flow| json!({"flow": flow.name, "title": flow.title, "gather": flow.gather, "decisive": flow.decisive.iter().map(|entry| &entry.name).collect::<Vec<_>>()}));
     ok(json!({"items": flows.collect::<Vec<_>>(), "next": null}))
 }
 
