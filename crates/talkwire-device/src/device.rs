@@ -74,9 +74,12 @@ impl Builder {
         let mut keeper = Keeper::open(acts.clone(), disk, clock.clone(), config.allow_unguarded_acts).map_err(unreadable)?;
         keeper.tick().await;
 
+        let has_secret = config.broker.password.is_some() || config.broker.password_file.is_some();
         let (link, events) = Link::connect(LinkConfig {
-            username: config.broker.username.clone(),
+            username: config.broker.username.clone().or_else(|| has_secret.then(|| config.client_id.clone())),
             password: config.broker.password.clone(),
+            password_file: config.broker.password_file.clone(),
+            tls: config.broker.tls.clone(),
             keep_alive: config.keep_alive,
             backoff: config.backoff,
             will: Some(will(&config.key)),

@@ -37,13 +37,13 @@ mod trial;
 mod voice;
 
 pub use act::{Act, Applied};
-pub use config::{Attributes, Broker, DeviceConfig, StateReport};
+pub use config::{Attributes, Broker, DeviceConfig, OutboxConfig, OutboxPlace, Rates, StateReport};
 pub use device::{Builder, Device, Running};
 pub use error::DeviceError;
 pub use section::{canonical, section_hash};
-pub use talkwire_link::{Backoff, Password};
+pub use talkwire_link::{Backoff, Password, Tls};
 pub use talkwire_proto::capability::ToolSupport;
 pub use talkwire_proto::event::Severity;
 pub use talkwire_proto::state::Health;
-pub use talkwire_proto::{Code, DeviceKey};
+pub use talkwire_proto::{Code, DeviceKey, FernetKey};
 pub use tool::{Args, BoxFuture, Call, FnTool, Progress, Tool, ToolError, tool_fn};

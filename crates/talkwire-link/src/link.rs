@@ -59,6 +59,9 @@ impl Shared {
     }
 }
 
+/// Told the fate of one message.
+type Done = oneshot::Sender<Result<(), LinkError>>;
+
 /// An MQTT 5 connection that is made again for ever when it is lost.
 ///
 /// Clones share the connection. It ends with [`Link::close`], or when the last clone is dropped (then without a goodbye,
@@ -119,16 +122,25 @@ impl Link {
     /// [`LinkConfig::queue`] messages wait, further ones end with [`LinkError::Full`]. A message of QoS 0 is not kept.
     /// Messages of one link leave in the order of the calls.
     pub fn publish(&self, topic: impl Into<String>, payload: impl Into<Bytes>, qos: Qos, retain: bool) -> PublishHandle {
-        let message = Message { topic: topic.into(), payload: payload.into(), qos, retain };
+        self.start(Message { topic: topic.into(), payload: payload.into(), qos, retain }, true)
+    }
+
+    /// Like [`Link::publish`], but a message whose session with the broker is lost ends with [`LinkError::SessionLost`] instead of
+    /// going again by itself: for whoever keeps the messages and sends them again in order.
+    pub fn publish_once(&self, message: Message) -> PublishHandle {
+        self.start(message, false)
+    }
+
+    fn start(&self, message: Message, again: bool) -> PublishHandle {
         let (done, handle) = oneshot::channel();
-        if let Err((done, error)) = self.admit(message, done) {
+        if let Err((done, error)) = self.admit(message, done, again) {
             // The receiver is in our hand; it cannot be gone.
             let _ = done.send(Err(error));
         }
         PublishHandle(handle)
     }
 
-    fn admit(&self, message: Message, done: oneshot::Sender<Result<(), LinkError>>) -> Result<(), (oneshot::Sender<Result<(), LinkError>>, LinkError)> {
+    fn admit(&self, message: Message, done: Done, again: bool) -> Result<(), (Done, LinkError)> {
         let limit = self.shared.config.max_packet_bytes;
         if *self.shared.closing.borrow() {
             return Err((done, LinkError::Closed));
@@ -145,7 +157,7 @@ impl Link {
         let Ok(place) = self.places.clone().try_acquire_owned() else {
             return Err((done, LinkError::full(&self.shared.config)));
         };
-        self.outgoing.send(Outgoing { message, done, place }).map_err(|refused| (refused.0.done, LinkError::Closed))
+        self.outgoing.send(Outgoing { message, done, place, again }).map_err(|refused| (refused.0.done, LinkError::Closed))
     }
 
     /// Subscribes to a filter now and after every reconnect. A refusal by the broker is logged.

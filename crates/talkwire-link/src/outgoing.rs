@@ -3,7 +3,7 @@
 use crate::error::LinkError;
 use crate::link::Shared;
 use crate::message::{Message, Qos};
-use rumqttc::{AsyncClient, PublishNotice, PublishNoticeError, PublishOptions};
+use rumqttc::{AsyncClient, PubAckReason, PublishNotice, PublishNoticeError, PublishOptions};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -34,6 +34,8 @@ pub(crate) struct Outgoing {
     pub(crate) message: Message,
     pub(crate) done: oneshot::Sender<Result<(), LinkError>>,
     pub(crate) place: OwnedSemaphorePermit,
+    /// Whether it is sent again after a lost session.
+    pub(crate) again: bool,
 }
 
 /// Hands messages to the client in order, each once the link is up.
@@ -64,10 +66,13 @@ async fn follow(outgoing: Outgoing, notice: PublishNotice, client: AsyncClient, 
     let result = loop {
         match notice.wait_completion_async().await {
             Ok(()) => break Ok(()),
+            Err(PublishNoticeError::V5PubAck(PubAckReason::NoMatchingSubscribers)) => break Ok(()),
+            Err(PublishNoticeError::V5PubAck(PubAckReason::QuotaExceeded)) => break Err(LinkError::NoRoom),
             Err(PublishNoticeError::V5PubAck(reason)) => break Err(LinkError::Refused(format!("{reason:?}"))),
             Err(PublishNoticeError::V5PubRec(reason)) => break Err(LinkError::Refused(format!("{reason:?}"))),
             Err(error @ PublishNoticeError::RetainNotSupported) => break Err(LinkError::Refused(error.to_string())),
             Err(_) if outgoing.message.qos == Qos::AtMostOnce => break Err(LinkError::Down),
+            Err(_) if !outgoing.again => break Err(LinkError::SessionLost),
             // The session with the broker was lost, and the message with it: it is sent again in the next one.
             Err(_) => match hand_over(&outgoing.message, &client, &shared).await {
                 Ok(next) => notice = next,
