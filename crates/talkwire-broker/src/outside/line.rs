@@ -123,10 +123,13 @@ impl Line<'_> {
         let mut unflushed = false;
         loop {
             self.read_packets()?;
-            self.offer();
+            // What arrives while we leave stays with the broker.
+            let stopping = *stop.borrow();
+            if !stopping {
+                self.offer();
+            }
             self.send()?;
             unflushed |= !self.out.is_empty();
-            let stopping = *stop.borrow();
             let nothing_left = self.memory.in_flight.is_empty() && self.shared.backlog.len() == 0 && self.storing.is_empty();
             if stopping && nothing_left && !unflushed {
                 let goodbye = [packet::DISCONNECT << 4, 0];

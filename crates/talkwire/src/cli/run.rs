@@ -1,11 +1,10 @@
 //! Commands that run until they are stopped.
 
-use crate::config::{Config, Flags};
+use crate::config::{Config, Flags, OutsideBroker};
 use crate::demo::{self, HomeFlags};
 use crate::serve;
 use anyhow::{Context, Result};
 use serde_json::json;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use tracing_subscriber::EnvFilter;
 
@@ -34,6 +33,9 @@ fn announce(running: &serve::Running, flags: &Flags) -> Result<()> {
             _ => "MQTT (WebSocket) ws://",
         };
         println!("  {what}{addr}");
+    }
+    if let Some(broker) = running.outside_name() {
+        println!("  broker           {broker} (not ours; /readyz tells when it is connected)");
     }
     Ok(())
 }
@@ -77,12 +79,14 @@ pub fn demo(flags: &Flags, home: &HomeFlags, file: Option<&Path>, no_open: bool)
     })
 }
 
-pub fn home(file: &Path, broker: SocketAddr, data: PathBuf, flags: &HomeFlags) -> Result<()> {
+pub fn home(file: &Path, broker: &OutsideBroker, data: PathBuf, flags: &HomeFlags) -> Result<()> {
     log();
+    let elsewhere = broker.check()?.context("name the broker with --broker URL")?;
     let house = flags.house(Some(file))?;
     runtime()?.block_on(async {
         let count = house.devices().len();
-        let connected = flags.connect(house, broker, data).await?;
+        let connected = flags.connect(house, elsewhere.for_device(), data).await?;
+        let broker = &elsewhere.url;
         println!("{count} devices of {} connect to {broker}; Ctrl-C stops them", file.display());
         serve::until_stopped().await?;
         connected.shutdown().await;
