@@ -219,7 +219,10 @@ impl Line<'_> {
         let topic = String::from_utf8_lossy(body.get(2..topic_end).ok_or_else(wrong)?).into_owned();
         let id_bytes = body.get(topic_end..topic_end + 2).ok_or_else(wrong)?;
         let packet_id = if qos == 0 { 0 } else { u16::from_be_bytes([id_bytes[0], id_bytes[1]]) };
-        let from = topic_end + if qos == 0 { 0 } else { 2 };
+        let mut from = topic_end + if qos == 0 { 0 } else { 2 };
+        if self.version == ProtocolVersion::V5 {
+            from = after_properties(body, from).ok_or_else(wrong)?;
+        }
         let payload = Bytes::copy_from_slice(body.get(from..(from + SHOWN_BYTES).min(body.len())).ok_or_else(wrong)?);
         let bytes = frame.end - frame.body - from;
         self.arrived.push_back(Arrived { topic, payload, bytes, packet_id, again, kept });
@@ -350,6 +353,18 @@ impl Line<'_> {
         self.out.extend_from_slice(&encode(&publish).map_err(|error| error.to_string())?);
         Ok(())
     }
+}
+
+/// Where the payload begins, behind the properties of MQTT 5 that begin at `from`.
+fn after_properties(body: &[u8], from: usize) -> Option<usize> {
+    let mut length = 0;
+    for (index, byte) in body.get(from..)?.iter().take(4).enumerate() {
+        length |= usize::from(byte & 0x7F) << (7 * index);
+        if byte & 0x80 == 0 {
+            return Some(from + index + 1 + length).filter(|end| *end <= body.len());
+        }
+    }
+    None
 }
 
 /// Whether the oldest message that the house took is stored.
