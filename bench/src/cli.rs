@@ -48,6 +48,9 @@ enum Task {
         /// Only one kind: `server`, `router` or `both`.
         #[arg(long, value_name = "KIND")]
         kind: Option<crash::Kind>,
+        /// Kill around a broker that is not ours: the server, the broker, or both in turn.
+        #[arg(long, value_name = "BROKER", conflicts_with = "kind")]
+        broker: Option<crash::Outside>,
     },
 }
 
@@ -55,7 +58,8 @@ enum Task {
 pub fn main() -> Result<ExitCode> {
     match Cli::parse_from(words()).task {
         Task::Bench { name, json, seconds } => bench(&name, json, seconds),
-        Task::Crash { trials, json, seed, kind } => crash::run(trials, json, seed, kind),
+        Task::Crash { trials, json, seed, broker: Some(broker), .. } => crash::run_outside(broker, trials, json, seed),
+        Task::Crash { trials, json, seed, kind, broker: None } => crash::run(trials, json, seed, kind),
     }
 }
 

@@ -12,3 +12,10 @@ mod diagnosis;
 mod durable;
 #[path = "doors/harness.rs"]
 mod harness;
+#[path = "doors/mosquitto.rs"]
+mod mosquitto;
+#[path = "doors/outside.rs"]
+mod outside;
+#[allow(dead_code, reason = "the broker's own tests use all of it")]
+#[path = "../../talkwire-broker/tests/outside/script.rs"]
+mod script;

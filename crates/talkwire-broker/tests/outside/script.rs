@@ -160,6 +160,24 @@ impl Session {
         u16::from_be_bytes([body[0], body[1]])
     }
 
+    /// The next acknowledgement; messages of the client that come before it are acknowledged in turn.
+    pub async fn next_puback_beside_messages(&mut self) -> u16 {
+        loop {
+            let (first, body) = match self.early.pop_front() {
+                Some(early) => early,
+                None => self.next().await.expect("PUBACK"),
+            };
+            match first >> 4 {
+                4 => return u16::from_be_bytes([body[0], body[1]]),
+                3 => {
+                    let end = 2 + usize::from(u16::from_be_bytes([body[0], body[1]]));
+                    self.puback(u16::from_be_bytes([body[end], body[end + 1]])).await;
+                }
+                _ => {}
+            }
+        }
+    }
+
     pub async fn next_publish(&mut self) -> Published {
         let (first, body) = match self.early.pop_front() {
             Some(early) => early,
