@@ -24,6 +24,8 @@ pub struct Session {
     pub level: u8,
     /// Messages that came before the subscription.
     early: VecDeque<(u8, Vec<u8>)>,
+    /// A filter that is not granted.
+    refused: Option<String>,
 }
 
 /// A message from the client.
@@ -43,7 +45,7 @@ impl Script {
 
     async fn accept(&self) -> Session {
         let (stream, _) = timeout(PATIENCE, self.door.accept()).await.expect("a connection comes").unwrap();
-        let mut session = Session { stream, level: 0, early: VecDeque::new() };
+        let mut session = Session { stream, level: 0, early: VecDeque::new(), refused: None };
         let (first, body) = session.next().await.expect("CONNECT");
         assert_eq!(first, 0x10);
         session.level = body[6];
@@ -62,31 +64,23 @@ impl Script {
     }
 
     async fn grant(&self, resumed: bool, refused: Option<&str>) -> Session {
-        let mut session = self.accept().await;
-        let connack: &[u8] = if session.level == 5 { &[0x20, 3, u8::from(resumed), 0, 0] } else { &[0x20, 2, u8::from(resumed), 0] };
-        session.stream.write_all(connack).await.unwrap();
-        // Messages of the connection before come first; they are left for the test.
-        let subscribe = loop {
-            let (first, body) = session.next().await.expect("SUBSCRIBE");
-            if first == 0x82 {
-                break body;
+        // A client that was stopped meanwhile may have left a connection behind; the next one is meant.
+        loop {
+            let mut session = self.accept().await;
+            session.refused = refused.map(str::to_owned);
+            let connack: &[u8] = if session.level == 5 { &[0x20, 3, u8::from(resumed), 0, 0] } else { &[0x20, 2, u8::from(resumed), 0] };
+            if session.stream.write_all(connack).await.is_err() {
+                continue;
             }
-            session.early.push_back((first, body));
-        };
-        let mut codes = Vec::new();
-        let mut rest = &subscribe[if session.level == 5 { 3 } else { 2 }..];
-        while let [high, low, after @ ..] = rest {
-            let length = usize::from(u16::from_be_bytes([*high, *low]));
-            codes.push(if refused.is_some_and(|refused| refused.as_bytes() == &after[..length]) { if session.level == 5 { 0x87 } else { 0x80 } } else { 1 });
-            rest = &after[length + 1..];
+            // Messages of the connection before come first; they are left for the test.
+            while let Some((first, body)) = session.read().await {
+                if first == 0x82 {
+                    session.answer_subscribe(&body).await;
+                    return session;
+                }
+                session.early.push_back((first, body));
+            }
         }
-        let mut body = subscribe[..2].to_vec();
-        if session.level == 5 {
-            body.push(0);
-        }
-        body.extend(codes);
-        session.send(0x90, &body).await;
-        session
     }
 
     /// Answers a connection of this level with these bytes, or closes it.
@@ -118,7 +112,39 @@ impl Session {
         self.stream.write_all(&packet).await.unwrap();
     }
 
+    async fn answer_subscribe(&mut self, subscribe: &[u8]) {
+        let is_five = self.level == 5;
+        let mut body = subscribe[..2].to_vec();
+        if is_five {
+            body.push(0);
+        }
+        let mut rest = &subscribe[if is_five { 3 } else { 2 }..];
+        while let [high, low, after @ ..] = rest {
+            let length = usize::from(u16::from_be_bytes([*high, *low]));
+            let refused = self.refused.as_ref().is_some_and(|refused| refused.as_bytes() == &after[..length]);
+            body.push(if !refused {
+                1
+            } else if is_five {
+                0x87
+            } else {
+                0x80
+            });
+            rest = &after[length + 1..];
+        }
+        self.send(0x90, &body).await;
+    }
+
+    /// The next packet; subscriptions that come before it are granted.
     async fn next(&mut self) -> Option<(u8, Vec<u8>)> {
+        loop {
+            match self.read().await {
+                Some((0x82, body)) => self.answer_subscribe(&body).await,
+                other => return other,
+            }
+        }
+    }
+
+    async fn read(&mut self) -> Option<(u8, Vec<u8>)> {
         timeout(PATIENCE, async {
             let first = self.stream.read_u8().await.ok()?;
             let (mut length, mut shift) = (0usize, 0);

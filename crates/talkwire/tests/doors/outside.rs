@@ -150,7 +150,9 @@ async fn the_house_waits_for_a_broker_that_comes_later_and_says_so() {
     let (_, shown) = house.guest("GET", "/mqtt/status", json!({})).await;
     assert_eq!((&shown["mqtt_status"]["is_connected"], &shown["mqtt_status"]["is_running"]), (&json!(false), &json!(true)));
     assert_eq!(house.guest("GET", "/healthz", json!({})).await.0, 200);
-    let _session = script.greet(false).await;
+    let mut session = script.greet(false).await;
+    let said = session.next_publish().await;
+    assert!(said.topic.starts_with("connection/") && said.retain, "it tells that it is there");
     eventually("it is ready", || async { (house.guest("GET", "/readyz", json!({})).await.0 == 200).then_some(Value::Null) }).await;
 }
 
