@@ -142,6 +142,45 @@ async fn nothing_that_mosquitto_kept_is_lost_or_stored_twice_when_it_is_killed()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn on_the_older_protocol_the_promise_is_the_same() {
+    let Some(broker) = Mosquitto::start("the older protocol").await else { return };
+    let door = broker.older_door().await;
+    let dir = stop(ready(tempfile::tempdir().unwrap(), door).await).await;
+    let device = client(broker.port, "router-1").await;
+    for n in 0..30 {
+        device.say(&format!("{DEVICE}/evt/lab.tick"), event(n)).await.unwrap();
+    }
+    let house = ready(dir, door).await;
+    wait_for_numbers(&house, 30).await;
+    let (_, system) = house.owner("GET", "/api/v1/system", json!({})).await;
+    assert_eq!((&system["broker"]["session_resumed"], &system["broker"]["protocol"]), (&json!(true), &json!("3.1.1")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guarded_broker_lets_the_house_in_with_trust_and_password_and_says_what_is_wrong_without() {
+    let Some(broker) = Mosquitto::start_guarded("tls and password").await else { return };
+    let with = |login: &str, ca: Option<&str>| OutsideBroker {
+        url: Some(format!("mqtts://{login}@127.0.0.1:{}", broker.port)),
+        ca: ca.map(|file| broker.folder().join(file)),
+        ..OutsideBroker::default()
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let good = Config { broker: with("hub:p%40ss", Some("ca.crt")), ..config(dir.path()) };
+    let house = House { running: serve::start(&good).await.unwrap(), dir };
+    eventually("it is let in", || async { (house.guest("GET", "/readyz", json!({})).await.0 == 200).then_some(Value::Null) }).await;
+    for (broker, wanted) in [(with("hub:wrong", Some("ca.crt")), "(0x8"), (with("hub:p%40ss", Some("broker.crt")), "TLS")] {
+        let dir = tempfile::tempdir().unwrap();
+        let bad = Config { broker, ..config(dir.path()) };
+        let house = House { running: serve::start(&bad).await.unwrap(), dir };
+        eventually("the reason is told", || async {
+            let (_, body) = house.guest("GET", "/readyz", json!({})).await;
+            body["trouble"].as_str().is_some_and(|trouble| trouble.contains("E_BROKER_AWAY") && trouble.contains(wanted)).then_some(body.clone())
+        })
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_house_waits_for_a_broker_that_comes_later_and_says_so() {
     let script = Script::open().await;
     let house = open(tempfile::tempdir().unwrap(), script.port).await;
