@@ -76,6 +76,11 @@ impl Principal {
         self.role() >= needed
     }
 
+    /// Whether it may stop what `asker` (a [`Self::label`]) asked for: its own work, or as an operator anybody's.
+    pub fn may_stop(&self, asker: &str) -> bool {
+        self.label() == asker || self.role() >= Role::Operator
+    }
+
     /// Whether it is a person who proved who it is: the only kind whose yes counts.
     pub fn is_person(&self) -> bool {
         matches!(self, Self::Person { .. })
@@ -85,6 +90,14 @@ impl Principal {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_stops_what_one_asked_for_and_an_operator_stops_anything() {
+        let guest = Principal::Guest { name: "ann".into() };
+        let person = |role| Principal::Person { name: "ann".into(), role };
+        assert!(guest.may_stop("guest:ann") && person(Role::Viewer).may_stop("person:ann") && person(Role::Operator).may_stop("person:bob"));
+        assert!(!guest.may_stop("person:ann") && !person(Role::Viewer).may_stop("person:bob") && !Principal::Assistant.may_stop("person:ann"));
+    }
 
     #[test]
     fn the_table_of_roles_and_permissions_is_as_designed() {

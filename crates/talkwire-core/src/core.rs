@@ -215,7 +215,7 @@ impl Core {
                 let wanted = commands::Wanted { key, op, args, timeout_ms, ..commands::Wanted::default_for(who) };
                 self.submit(now_ms, wanted).map(|id| json!(self.life.command(&id)))
             }
-            Ask::CancelCommand(id) => self.cancel_command(now_ms, &id),
+            Ask::CancelCommand(id) => self.cancel_command(now_ms, who, &id),
             Ask::OpenSession { text, place, understood } => {
                 self.open_session(now_ms, who, &text, place, understood, None).map(|id| json!(self.sessions.get(&id)))
             }

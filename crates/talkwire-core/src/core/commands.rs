@@ -134,10 +134,13 @@ impl Core {
         Ok(id)
     }
 
-    pub(super) fn cancel_command(&mut self, now_ms: i64, id: &str) -> Result<Value, Refusal> {
+    pub(super) fn cancel_command(&mut self, now_ms: i64, who: &Principal, id: &str) -> Result<Value, Refusal> {
         let known = self.life.command(id).ok_or_else(|| Refusal::new(Code::NotFound, format!("no command {id} is known")))?;
         if known.is_act || known.changeset_id.is_some() {
             return Err(Refusal::new(Code::Forbidden, "a command of a change set is not cancelled; roll the set back instead"));
+        }
+        if !who.may_stop(&known.requested_by) {
+            return Err(Refusal::new(Code::Forbidden, format!("only {} or an operator stops this command", known.requested_by)));
         }
         if let Some(change) = self.life.cancel(now_ms, id, "cancelled on demand") {
             self.command_changed(now_ms, change);

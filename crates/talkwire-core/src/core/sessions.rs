@@ -114,6 +114,9 @@ impl Core {
         if session.status != SessionStatus::Active {
             return Ok(json!(session));
         }
+        if !who.may_stop(&session.asked_by) {
+            return Err(Refusal::new(Code::Forbidden, format!("only {} or an operator stops this diagnosis", session.asked_by)));
+        }
         let text = session.intent.language.pick("好，已停止這次診斷。", "好，已停止这次诊断。", "All right, I stopped this diagnosis.").to_owned();
         self.audit(now_ms, session.tenant.clone().as_str(), &who.label(), "session.cancelled", id, Value::Null);
         self.end_session(now_ms, id, SessionStatus::Cancelled, text);

@@ -166,6 +166,8 @@ fn a_command_that_never_gets_its_turn_ends_too() {
 fn a_cancelled_command_stays_cancelled_and_one_of_a_change_set_cannot_be() {
     let (mut house, mut device) = house_with_one();
     let id = ask_status(&mut house, &device);
+    let stranger = talkwire_core::Principal::Guest { name: "olga".into() };
+    assert_eq!(code(house.ask(&stranger, Ask::CancelCommand(id.clone()))), Code::Forbidden);
     house.ask(&olga(), Ask::CancelCommand(id.clone())).unwrap();
     house.device_says(&mut device, "cmd/res", json!({"id": id, "ok": true}));
     assert_eq!(command(&house, &id).status, Status::Cancelled);

@@ -152,6 +152,8 @@ fn a_cancelled_session_stops_its_tools_and_takes_its_proposal_with_it() {
     let id = open(&mut house);
     moves(&mut house, &id, vec![call("a", "ap-1", "device.status"), Move::Propose(proposal(&devices[0]))]);
     let set = house.set(session(&house, &id).changeset_id.as_ref().unwrap());
+    let stranger = talkwire_core::Principal::Guest { name: "olga".into() };
+    assert_eq!(code(house.ask(&stranger, Ask::CancelSession(id.clone()))), Code::Forbidden);
     house.ask(&olga(), Ask::CancelSession(id.clone())).unwrap();
     let ended = session(&house, &id);
     assert_eq!((ended.status, ended.steps[0].status), (SessionStatus::Cancelled, StepStatus::Skipped));
