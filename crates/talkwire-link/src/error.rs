@@ -34,8 +34,8 @@ pub enum LinkError {
     /// The broker has no room for the message now (MQTT 5 reason 0x97); it may be sent again later.
     #[error("the broker has no room now; the message may be sent again later")]
     NoRoom,
-    /// The session with the broker was lost, and with it a message that was asked to go once only ([`crate::Link::publish_once`]).
-    #[error("the session with the broker was lost before it acknowledged the message")]
+    /// The connection was lost, and with it perhaps a message that was asked to go over it only ([`crate::Link::publish_once`]).
+    #[error("the connection was lost before the broker acknowledged the message")]
     SessionLost,
     /// The link was closed first.
     #[error("the link is closed")]

@@ -3,6 +3,7 @@
 use crate::clock::Clock;
 use crate::hub::{Event, How, HubHandle};
 use crate::identity::Identity;
+use crate::payload_keys::PayloadKeys;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use talkwire_broker::{BoxFuture, ConnectRequest, ConnectVerdict, DisconnectCause, Gate, ProtocolVersion, Publish, PublishRefusal, PublishVerdict};
@@ -17,6 +18,7 @@ const OURS: [&str; 5] = ["rtk", "chatroom", "chat", "system", "connection"];
 pub struct HouseGate {
     hub: HubHandle,
     identity: Arc<Identity>,
+    keys: Arc<PayloadKeys>,
     clock: Clock,
     max_bytes: usize,
     older: Mutex<HashMap<String, ProtocolVersion>>,
@@ -24,8 +26,8 @@ pub struct HouseGate {
 
 impl HouseGate {
     /// A gate in front of `hub`.
-    pub fn new(hub: HubHandle, identity: Arc<Identity>, clock: Clock, max_bytes: usize) -> Self {
-        Self { hub, identity, clock, max_bytes, older: Mutex::default() }
+    pub fn new(hub: HubHandle, identity: Arc<Identity>, keys: Arc<PayloadKeys>, clock: Clock, max_bytes: usize) -> Self {
+        Self { hub, identity, keys, clock, max_bytes, older: Mutex::default() }
     }
 
     fn origin(&self, client_id: &str, principal: Option<&str>) -> Origin {
@@ -89,7 +91,7 @@ impl Gate for HouseGate {
             return now(PublishVerdict::Route);
         }
         let from = self.origin(&publish.client_id, publish.principal.as_deref());
-        let read = Inbound::decode(&publish.topic, &publish.payload, self.clock.now_ms(), self.max_bytes);
+        let (read, text) = self.keys.read(&publish.topic, &publish.payload, publish.is_will, self.clock.now_ms(), self.max_bytes);
         if let Err(Malformed::ServerTopic(topic)) = &read {
             tracing::warn!(client_id = %publish.client_id, topic, "a client published where only the server may");
             if self.speaks_v5(&publish.client_id) {
@@ -101,7 +103,7 @@ impl Gate for HouseGate {
         }
         let verdict = verdict(&read, &publish);
         let (done, committed) = oneshot::channel();
-        let event = Event::Message { from, topic: publish.topic, read, payload: publish.payload, how: How::Own, done: Some(done) };
+        let event = Event::Message { from, topic: publish.topic, read, payload: text, how: How::Own, done: Some(done) };
         if self.hub.offer(event).is_err() {
             return now(PublishVerdict::Refuse(PublishRefusal::QuotaExceeded));
         }

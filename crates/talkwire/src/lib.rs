@@ -12,4 +12,5 @@ pub mod identity;
 pub mod lone_broker;
 pub mod mind;
 mod outside;
+pub mod payload_keys;
 pub mod serve;

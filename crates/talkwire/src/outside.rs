@@ -4,6 +4,8 @@ use crate::clock::Clock;
 use crate::config::Elsewhere;
 use crate::hub::{Event, How, HubHandle};
 use crate::identity::Identity;
+use crate::payload_keys::PayloadKeys;
+use bytes::Bytes;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -47,7 +49,7 @@ const FILTERS: [&str; 21] = [
 ///
 /// # Errors
 /// When this kind of broker does not take what we need.
-pub fn connect(elsewhere: &Elsewhere, hub: HubHandle, identity: &Identity, clock: Clock, max_bytes: usize) -> Result<Outside, Limit> {
+pub fn connect(elsewhere: &Elsewhere, hub: HubHandle, identity: &Identity, keys: Arc<PayloadKeys>, clock: Clock, max_bytes: usize) -> Result<Outside, Limit> {
     let url = &elsewhere.url;
     let dial: Arc<dyn Dial> = match &elsewhere.tls {
         Some(tls) => Arc::new(TlsDial { host: url.host.clone(), port: url.port, tls: tls.clone() }),
@@ -68,7 +70,7 @@ pub fn connect(elsewhere: &Elsewhere, hub: HubHandle, identity: &Identity, clock
         will: Some(Will { topic: "connection/system".into(), payload: gone.into(), qos: 1, retain: true, delay: Default::default() }),
         profile: elsewhere.profile.clone(),
     };
-    Outside::start(config, Arc::new(HouseInbox { hub, clock, max_bytes, session_begins: AtomicBool::new(false) }))
+    Outside::start(config, Arc::new(HouseInbox { hub, keys, clock, max_bytes, session_begins: AtomicBool::new(false) }))
 }
 
 /// The same for as long as the data folder keeps its key.
@@ -109,6 +111,7 @@ impl Dial for TlsDial {
 /// The hub's end of the connection.
 struct HouseInbox {
     hub: HubHandle,
+    keys: Arc<PayloadKeys>,
     clock: Clock,
     max_bytes: usize,
     /// A new session was begun, and the hub has not been told yet.
@@ -116,11 +119,13 @@ struct HouseInbox {
 }
 
 impl HouseInbox {
-    fn read(&self, arrived: &Arrived) -> Result<Inbound, Malformed> {
+    /// What it means, and what may be kept of it. A broker holds messages for as long as we are away, so the seal of one may be
+    /// that old; a copy that somebody else sends again is recognised as one that came before.
+    fn read(&self, arrived: &Arrived) -> (Result<Inbound, Malformed>, Bytes) {
         if arrived.bytes > arrived.payload.len() {
-            return Err(BadEnvelope::TooLarge(arrived.bytes, self.max_bytes).into());
+            return (Err(BadEnvelope::TooLarge(arrived.bytes, self.max_bytes).into()), arrived.payload.clone());
         }
-        Inbound::decode(&arrived.topic, &arrived.payload, self.clock.now_ms(), self.max_bytes)
+        self.keys.read(&arrived.topic, &arrived.payload, true, self.clock.now_ms(), self.max_bytes)
     }
 }
 
@@ -147,7 +152,7 @@ impl Inbox for HouseInbox {
             self.hub.offer(Event::SessionBegun).ok()?;
             self.session_begins.store(false, Ordering::Release);
         }
-        let read = self.read(arrived);
+        let (read, payload) = self.read(arrived);
         let how = match arrived {
             Arrived { kept: true, .. } => How::Kept,
             // At QoS 0 nothing is handed over twice.
@@ -157,7 +162,7 @@ impl Inbox for HouseInbox {
             }
         };
         let (done, stored) = oneshot::channel();
-        let event = Event::Message { from: claimed(&read), topic: arrived.topic.clone(), read, payload: arrived.payload.clone(), how, done: Some(done) };
+        let event = Event::Message { from: claimed(&read), topic: arrived.topic.clone(), read, payload, how, done: Some(done) };
         self.hub.offer(event).ok()?;
         Some(stored)
     }

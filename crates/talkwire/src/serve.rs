@@ -7,6 +7,7 @@ use crate::http::{self, House};
 use crate::hub::{Hub, Post};
 use crate::identity::{Identity, seed};
 use crate::outside;
+use crate::payload_keys::PayloadKeys;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
@@ -45,6 +46,7 @@ pub async fn start(config: &Config) -> Result<Running> {
     let clock = Clock::start();
     let (store, reader) = open_store(config)?;
     let identity = Arc::new(Identity::open(&config.data)?);
+    let keys = Arc::new(PayloadKeys::open(&config.data)?);
     let elsewhere = config.outside()?;
     let mut loaded = store.load(clock.now_ms())?;
     let window = Window::restore(std::mem::take(&mut loaded.deliveries));
@@ -58,19 +60,21 @@ pub async fn start(config: &Config) -> Result<Running> {
     let web = TcpListener::bind(config.http).await.map_err(|error| port_taken(error, config.http, "--http"))?;
     let (posts, outbox) = mpsc::channel(POSTS);
     let hub = Hub::start(core, window, Box::new(store), clock, posts, &config.data);
-    let gate: Arc<dyn Gate> = Arc::new(HouseGate::new(hub.handle(), identity.clone(), clock, config.limits.max_message_bytes));
+    let gate: Arc<dyn Gate> = Arc::new(HouseGate::new(hub.handle(), identity.clone(), keys.clone(), clock, config.limits.max_message_bytes));
     let broker = Broker::start(config.embedded(), gate).await.context("the broker did not start")?;
     let handle = broker.handle();
     for (topic, payload) in retained {
-        handle.publish(&topic, payload, 1, true).await?;
+        let said = keys.seal(talkwire_core::Publish { topic, payload, qos: 1, retain: true }, clock.now_ms())?;
+        handle.publish(&said.topic, said.payload, 1, true).await?;
     }
-    let outside = elsewhere.map(|elsewhere| outside::connect(&elsewhere, hub.handle(), &identity, clock, config.limits.max_message_bytes)).transpose()?;
+    let outside =
+        elsewhere.map(|elsewhere| outside::connect(&elsewhere, hub.handle(), &identity, keys.clone(), clock, config.limits.max_message_bytes)).transpose()?;
     let beyond = outside.as_ref().map(Outside::handle);
     tell_connections(&handle, clock.now_ms(), "connected").await;
     if let Some(beyond) = beyond.clone() {
         tokio::spawn(tell_of_the_broker(beyond, handle.clone(), clock));
     }
-    let posting = tokio::spawn(post(outbox, handle.clone(), beyond.clone(), reader.clone()));
+    let posting = tokio::spawn(post(outbox, handle.clone(), beyond.clone(), reader.clone(), keys, clock));
 
     let mut listeners = vec![("http".to_owned(), web.local_addr()?)];
     listeners.extend(broker.addresses().iter().map(|address| (kind(address.kind).to_owned(), address.addr)));
@@ -213,7 +217,7 @@ async fn tell_of_the_broker(outside: OutsideHandle, console: BrokerHandle, clock
     }
 }
 
-async fn post(mut outbox: mpsc::Receiver<Post>, handle: BrokerHandle, outside: Option<OutsideHandle>, reader: Reader) {
+async fn post(mut outbox: mpsc::Receiver<Post>, handle: BrokerHandle, outside: Option<OutsideHandle>, reader: Reader, keys: Arc<PayloadKeys>, clock: Clock) {
     while let Some(post) = outbox.recv().await {
         let publish = match post {
             Post::Publish(publish) => Some(publish),
@@ -223,6 +227,13 @@ async fn post(mut outbox: mpsc::Receiver<Post>, handle: BrokerHandle, outside: O
             }
         };
         let Some(publish) = publish else { continue };
+        let publish = match keys.seal(publish, clock.now_ms()) {
+            Ok(publish) => publish,
+            Err(error) => {
+                tracing::error!(%error, "a command could not be encrypted, and was not sent");
+                continue;
+            }
+        };
         if let Some(Err(limit)) = outside.as_ref().map(|outside| outside.publish(&publish.topic, publish.payload.clone(), publish.qos, publish.retain)) {
             tracing::error!("{limit}");
         }

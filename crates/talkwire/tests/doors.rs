@@ -19,3 +19,5 @@ mod outside;
 #[allow(dead_code, reason = "the broker's own tests use all of it")]
 #[path = "../../talkwire-broker/tests/outside/script.rs"]
 mod script;
+#[path = "doors/sealed.rs"]
+mod sealed;
