@@ -51,6 +51,9 @@ enum Task {
         /// Only one kind: `server`, `router` or `both`.
         #[arg(long, value_name = "KIND")]
         kind: Option<crash::Kind>,
+        /// Kill around a broker that is not ours: the server, the broker, or both in turn.
+        #[arg(long, value_name = "BROKER", conflicts_with = "kind")]
+        broker: Option<crash::Outside>,
     },
     /// Be a device on the SDK that talks until it is killed.
     #[command(hide = true)]
@@ -69,7 +72,8 @@ pub fn main() -> Result<ExitCode> {
     match Cli::parse_from(words()).task {
         Task::Bench { name, json, seconds } => bench(&name, json, seconds),
         Task::PlayDevice { addr, folder, per_second } => play::device(addr, folder, per_second).map(|()| ExitCode::SUCCESS),
-        Task::Crash { trials, json, seed, kind } => crash::run(trials, json, seed, kind),
+        Task::Crash { trials, json, seed, broker: Some(broker), .. } => crash::run_outside(broker, trials, json, seed),
+        Task::Crash { trials, json, seed, kind, broker: None } => crash::run(trials, json, seed, kind),
     }
 }
 

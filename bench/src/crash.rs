@@ -3,7 +3,10 @@
 mod chance;
 mod home;
 mod ledger;
+mod outside;
 mod trial;
+
+pub use outside::Outside;
 
 use anyhow::Result;
 use chance::Chance;
@@ -34,6 +37,10 @@ struct Found {
     half_applied: u64,
     /// Times that a device carried out a command again.
     double_executions: u64,
+    /// Messages that are there more than once.
+    stored_twice: u64,
+    /// Messages that came again and were recognised.
+    recognised: u64,
 }
 
 impl Found {
@@ -42,16 +49,18 @@ impl Found {
         self.lost += other.lost;
         self.half_applied += other.half_applied;
         self.double_executions += other.double_executions;
+        self.stored_twice += other.stored_twice;
+        self.recognised += other.recognised;
     }
 
     fn is_good(&self) -> bool {
-        (self.lost, self.half_applied, self.double_executions) == (0, 0, 0)
+        (self.lost, self.half_applied, self.double_executions, self.stored_twice) == (0, 0, 0, 0)
     }
 }
 
 /// Runs the trials; the exit code is 1 when anything was lost, half applied or done twice, or a trial could not be judged.
 pub fn run(trials: u64, as_json: bool, seed: Option<u64>, only: Option<Kind>) -> Result<ExitCode> {
-    let seed = seed.unwrap_or_else(|| SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as u64 % 1_000_000_000);
+    let seed = seed.unwrap_or_else(random_seed);
     let kinds: Vec<Kind> = only.map_or_else(|| vec![Kind::Server, Kind::Router, Kind::Both], |kind| vec![kind]);
     let mut span = Duration::from_millis(600);
     if kinds.iter().any(|kind| *kind != Kind::Server) {
@@ -103,6 +112,50 @@ pub fn run(trials: u64, as_json: bool, seed: Option<u64>, only: Option<Kind>) ->
         }
     }
     Ok(if all.is_good() && unjudged == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Runs trials with a broker that is not ours; the exit code is 1 when anything that it kept was lost or stored twice.
+pub fn run_outside(broker: Outside, trials: u64, as_json: bool, seed: Option<u64>) -> Result<ExitCode> {
+    let seed = seed.unwrap_or_else(random_seed);
+    let (mut all, mut unjudged) = (Found::default(), 0u64);
+    for number in 0..trials {
+        let own_seed = seed.wrapping_add(number);
+        let victim = outside::Victim::ALL[usize::try_from(own_seed % 3).unwrap_or(0)];
+        let mut told = String::new();
+        let outcome = match broker {
+            Outside::Mosquitto => outside::run(victim, &mut Chance::new(own_seed), &mut told),
+        };
+        let word = match &outcome {
+            Ok(found) => {
+                all.add(*found);
+                if found.is_good() { "ok".to_owned() } else { "FAILED".to_owned() }
+            }
+            Err(error) => {
+                unjudged += 1;
+                format!("FAILED, not judged: {error:#}")
+            }
+        };
+        eprintln!("{:>4}/{trials} {:<6} {word}: {told}", number + 1, victim.word());
+        if word != "ok" {
+            eprintln!("      again with: talkwire-bench crash --broker mosquitto --trials 1 --seed {own_seed}");
+        }
+    }
+    if as_json {
+        let figures = json!({"trials": trials, "acked": all.acked, "lost": all.lost, "stored_twice": all.stored_twice, "recognised": all.recognised, "not_judged": unjudged});
+        println!("{figures}");
+    } else {
+        println!("trials                              {trials}");
+        println!("acknowledged and kept by the broker {}", all.acked);
+        println!("of these, lost                      {}", all.lost);
+        println!("stored twice                        {}", all.stored_twice);
+        println!("handed over again and recognised    {}", all.recognised);
+        println!("trials not judged                 {unjudged}");
+    }
+    Ok(if all.is_good() && unjudged == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn random_seed() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as u64 % 1_000_000_000
 }
 
 fn word_of(kind: Kind) -> &'static str {

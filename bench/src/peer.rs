@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 /// A running Mosquitto.
 #[derive(Debug)]
 pub struct Mosquitto {
-    _process: Process,
-    _folder: Folder,
+    process: Process,
+    folder: Folder,
+    program: PathBuf,
     /// Where it listens.
     pub addr: SocketAddr,
     /// Name and version.
@@ -22,6 +23,15 @@ pub struct Mosquitto {
 impl Mosquitto {
     /// Starts one; `None` where it is not installed.
     pub fn start(core: Option<u32>) -> Result<Option<Self>> {
+        Self::start_with(core, "")
+    }
+
+    /// Starts one that writes down what it keeps after every change, and queues without a bound.
+    pub fn start_keeping() -> Result<Option<Self>> {
+        Self::start_with(None, "autosave_interval 1\nautosave_on_changes true\nmax_queued_messages 0\n")
+    }
+
+    fn start_with(core: Option<u32>, more: &str) -> Result<Option<Self>> {
         let Some(program) = program() else {
             eprintln!("SKIPPED: Mosquitto is not installed (Debian and Ubuntu: apt install mosquitto), so our figures stand alone");
             return Ok(None);
@@ -31,7 +41,7 @@ impl Mosquitto {
         // What Debian's package writes to /etc/mosquitto, with a port and a folder of our own. Started by root it would change
         // to a user who cannot write there.
         let text = format!(
-            "listener {} 127.0.0.1\nallow_anonymous true\npersistence true\npersistence_location {}/\nlog_dest file {}\n{}",
+            "listener {} 127.0.0.1\nallow_anonymous true\npersistence true\npersistence_location {}/\nlog_dest file {}\n{}{more}",
             addr.port(),
             folder.path().display(),
             folder.path().join("mosquitto.log").display(),
@@ -39,16 +49,32 @@ impl Mosquitto {
         );
         let file = folder.path().join("mosquitto.conf");
         std::fs::write(&file, text).context("the configuration of Mosquitto cannot be written")?;
-        let mut command = on_core(core, &program);
-        command.arg("-c").arg(&file);
-        let process = Process::start(command, &folder.path().join("out.log"))?;
-        let began = Instant::now();
-        while TcpStream::connect(addr).is_err() {
-            anyhow::ensure!(began.elapsed() < Duration::from_secs(5), "Mosquitto did not start");
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        Ok(Some(Self { _process: process, _folder: folder, addr, name: version(&program) }))
+        let process = run(core, &program, &folder, addr)?;
+        Ok(Some(Self { process, folder, addr, name: version(&program), program }))
     }
+
+    /// kill -9.
+    pub fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    /// Starts it again with what it kept.
+    pub fn restart(&mut self) -> Result<()> {
+        self.process = run(None, &self.program, &self.folder, self.addr)?;
+        Ok(())
+    }
+}
+
+fn run(core: Option<u32>, program: &Path, folder: &Folder, addr: SocketAddr) -> Result<Process> {
+    let mut command = on_core(core, program);
+    command.arg("-c").arg(folder.path().join("mosquitto.conf"));
+    let process = Process::start(command, &folder.path().join("out.log"))?;
+    let began = Instant::now();
+    while TcpStream::connect(addr).is_err() {
+        anyhow::ensure!(began.elapsed() < Duration::from_secs(5), "Mosquitto did not start");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    Ok(process)
 }
 
 fn program() -> Option<PathBuf> {

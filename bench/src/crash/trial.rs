@@ -152,7 +152,8 @@ fn change(kind: Kind, chance: &mut Chance, span: Duration, folder: &Folder, told
     Ok(found)
 }
 
-fn audit_holds(server: &Server) -> Result<()> {
+/// The chain of the audit verifies.
+pub fn audit_holds(server: &Server) -> Result<()> {
     let audit = server.api()?.get("/audit?limit=1")?;
     ensure!(audit["chain"]["ok"] == true, "the audit's chain is broken: {}", audit["chain"]);
     Ok(())

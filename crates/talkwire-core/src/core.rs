@@ -175,11 +175,14 @@ impl Core {
     /// Takes one input that happened at `now_ms` (Unix milliseconds) and returns what is to be done.
     pub fn handle(&mut self, now_ms: i64, input: Input) -> Vec<Effect> {
         match input {
-            Input::Message { from, inbound, bytes } => match inbound {
-                Inbound::Device(key, envelope, body) => self.device_message(now_ms, key, *envelope, body, bytes),
+            Input::Message { from, inbound, bytes: _ } => match inbound {
+                Inbound::Device(key, envelope, body) => self.device_message(now_ms, key, *envelope, body, false),
                 Inbound::Room(room, tail, input) => self.room_message(now_ms, &from, room.as_str(), tail, input),
                 Inbound::Web(input) => self.web_message(now_ms, &from, input),
             },
+            Input::Kept(Inbound::Device(key, envelope, body)) => self.device_message(now_ms, key, *envelope, body, true),
+            // Only what devices say of themselves is kept.
+            Input::Kept(_) => {}
             Input::Unreadable { from, topic, payload, why } => self.unreadable(now_ms, &from, topic, payload, &why),
             Input::ClientUp(origin) => {
                 self.clients.insert(origin.client_id.clone(), origin);

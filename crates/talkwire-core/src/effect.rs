@@ -4,6 +4,7 @@ use crate::audit::{AuditHead, AuditRow};
 use crate::changeset::Changeset;
 use crate::chat::{Member, Room};
 use crate::command::Command;
+use crate::delivery::Delivered;
 use crate::device::Device;
 use crate::refusal::Refusal;
 use crate::session::Session;
@@ -101,6 +102,10 @@ pub enum Save {
     Quarantine(QuarantineRow),
     /// A setting.
     Setting(String, Value),
+    /// A delivery of a broker that is not ours is stored, together with what came of it.
+    Delivered(Delivered),
+    /// Such a broker began a new session: the packet identifiers of before mean nothing.
+    SessionBegun,
 }
 
 /// A publish.

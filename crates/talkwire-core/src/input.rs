@@ -96,6 +96,8 @@ pub enum Input {
         /// Its size, in bytes.
         bytes: usize,
     },
+    /// A broker that is not ours handed over what it had kept (retained): how things stood, not a sign of life.
+    Kept(Inbound),
     /// A message came that cannot be read.
     Unreadable {
         /// From whom.

@@ -9,6 +9,7 @@ pub mod changeset;
 pub mod chat;
 pub mod command;
 pub mod core;
+pub mod delivery;
 pub mod device;
 pub mod effect;
 pub mod ids;

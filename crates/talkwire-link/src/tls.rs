@@ -51,6 +51,32 @@ impl Tls {
 
     #[cfg(feature = "tls")]
     pub(crate) fn transport(&self) -> Result<rumqttc::Transport, LinkError> {
+        Ok(rumqttc::Transport::tls_with_config(rumqttc::TlsConfiguration::Rustls(self.client_config()?)))
+    }
+
+    /// Checks that the files are there and that somebody is trusted, before anything connects.
+    ///
+    /// # Errors
+    /// When a file cannot be read, or does not hold what it should.
+    #[cfg(feature = "tls")]
+    pub fn check(&self) -> Result<(), LinkError> {
+        self.client_config().map(drop)
+    }
+
+    /// Protects a stream to `host` for a client that speaks MQTT by itself. The host's name must be in the certificate.
+    ///
+    /// # Errors
+    /// When a file cannot be used, or one side does not trust the other.
+    #[cfg(feature = "tls")]
+    pub async fn protect(&self, host: &str, stream: tokio::net::TcpStream) -> Result<tokio_rustls::client::TlsStream<tokio::net::TcpStream>, LinkError> {
+        let name = tokio_rustls::rustls::pki_types::ServerName::try_from(host.to_owned())
+            .map_err(|_| LinkError::Config(format!("TLS: {host:?} is neither a name nor an address")))?;
+        let connector = tokio_rustls::TlsConnector::from(self.client_config()?);
+        connector.connect(name, stream).await.map_err(|error| LinkError::Config(format!("TLS: {error}")))
+    }
+
+    #[cfg(feature = "tls")]
+    fn client_config(&self) -> Result<std::sync::Arc<tokio_rustls::rustls::ClientConfig>, LinkError> {
         use std::sync::Arc;
         use tokio_rustls::rustls::{ClientConfig, crypto::ring::default_provider};
 
@@ -67,7 +93,7 @@ impl Tls {
             (None, Some(_)) => return Err(LinkError::Config("TLS: a client key needs its `certificate`".into())),
         };
         config.alpn_protocols = self.alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
-        Ok(rumqttc::Transport::tls_with_config(rumqttc::TlsConfiguration::Rustls(Arc::new(config))))
+        Ok(Arc::new(config))
     }
 
     #[cfg(feature = "tls")]

@@ -96,6 +96,16 @@ codes! {
     JournalUnavailable = "E_JOURNAL_UNAVAILABLE", 503;
     /// A receipt or audit row that does not verify.
     NotGenuine = "E_NOT_GENUINE", 400;
+    /// The command or step was cancelled before it ended.
+    Cancelled = "E_CANCELLED", 409;
+    /// No client of the network has this address.
+    ClientNotFound = "E_CLIENT_NOT_FOUND", 404;
+    /// The broker that is used instead of our own is not connected.
+    BrokerAway = "E_BROKER_AWAY", 503;
+    /// Something is beyond what that broker takes.
+    BrokerLimit = "E_BROKER_LIMIT", 500;
+    /// That broker refuses the connection, a subscription or a message.
+    BrokerRefused = "E_BROKER_REFUSED", 502;
     /// A defect of Talkwire.
     Internal = "E_INTERNAL", 500;
 }

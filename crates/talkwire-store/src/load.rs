@@ -10,6 +10,7 @@ use talkwire_core::audit::GENESIS;
 use talkwire_core::changeset::Changeset;
 use talkwire_core::chat::{Member, Room};
 use talkwire_core::command::Command;
+use talkwire_core::delivery::Delivered;
 use talkwire_core::device::Device;
 use talkwire_core::session::{CLEANUP_MS, Session};
 
@@ -39,6 +40,8 @@ pub struct Loaded {
     pub message_ids: Vec<(String, String)>,
     /// Where each tenant's audit stands.
     pub audit: Vec<AuditEnd>,
+    /// The newest deliveries of a broker that is not ours, oldest first.
+    pub deliveries: Vec<Delivered>,
     /// All settings.
     pub settings: Vec<(String, Value)>,
 }
@@ -75,6 +78,7 @@ pub(crate) fn load(db: &Connection, now_ms: i64) -> Result<Loaded, StoreError> {
         members: documents(db, "members", "SELECT body FROM member ORDER BY room, client_id", [])?,
         message_ids: message_ids(db).doing(|| "loading names of messages")?,
         audit: audit_ends(db)?,
+        deliveries: deliveries(db).doing(|| "loading deliveries")?,
         settings: settings(db)?,
     })
 }
@@ -102,6 +106,11 @@ fn documents<T: DeserializeOwned>(db: &Connection, what: &str, sql: &str, values
 fn message_ids(db: &Connection) -> rusqlite::Result<Vec<(String, String)>> {
     let sql = "SELECT room, message_id FROM (SELECT id, room, message_id FROM message ORDER BY id DESC LIMIT ?1) ORDER BY id";
     db.prepare(sql)?.query_map([MESSAGE_IDS], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+}
+
+fn deliveries(db: &Connection) -> rusqlite::Result<Vec<Delivered>> {
+    let row = |row: &rusqlite::Row<'_>| Ok(Delivered { n: unsigned(row.get(0)?), packet_id: row.get(1)?, fingerprint: u128::from_be_bytes(row.get(2)?) });
+    db.prepare("SELECT n, packet_id, fingerprint FROM delivery ORDER BY n")?.query_map([], row)?.collect()
 }
 
 fn audit_ends(db: &Connection) -> Result<Vec<AuditEnd>, StoreError> {

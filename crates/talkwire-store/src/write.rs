@@ -11,6 +11,7 @@ use talkwire_core::audit::{AuditHead, AuditRow};
 use talkwire_core::changeset::Changeset;
 use talkwire_core::chat::{Member, Room};
 use talkwire_core::command::Command;
+use talkwire_core::delivery::WINDOW;
 use talkwire_core::device::Device;
 use talkwire_core::effect::{EventRow, QuarantineRow, Sample};
 use talkwire_core::session::{Session, SessionStatus};
@@ -91,6 +92,11 @@ impl Batch<'_> {
                 let body = to_text("a setting", value)?;
                 self.run("INSERT OR REPLACE INTO setting (name, body) VALUES (?1, ?2)", params![name, body], || format!("saving setting {name}"))
             }
+            Save::Delivered(row) => {
+                let values = params![signed(row.n % WINDOW as u64), signed(row.n), row.packet_id, row.fingerprint.to_be_bytes()];
+                self.run("INSERT OR REPLACE INTO delivery (slot, n, packet_id, fingerprint) VALUES (?1, ?2, ?3, ?4)", values, || "saving a delivery".into())
+            }
+            Save::SessionBegun => self.run("UPDATE delivery SET packet_id = 0 WHERE packet_id != 0", [], || "beginning a session".into()),
         }
     }
 

@@ -13,11 +13,10 @@ mod offline;
 mod run;
 mod say;
 
-use crate::config::{Config, Flags};
+use crate::config::{Config, Flags, OutsideBroker};
 use crate::demo::HomeFlags;
 use crate::lone_broker;
 use clap::{Args, Parser, Subcommand};
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -68,7 +67,7 @@ enum Command {
         no_open: bool,
     },
     /// Start the server: broker, rules, assistant, console, API.
-    #[command(after_help = "Example:\n  talkwire serve --data /var/lib/talkwire --http 127.0.0.1:5000")]
+    #[command(after_help = "Example:\n  talkwire serve --data /var/lib/talkwire --http 127.0.0.1:5000\n  talkwire serve --broker mqtts://broker.example:8883")]
     Serve {
         #[command(flatten)]
         flags: Flags,
@@ -154,9 +153,12 @@ enum HomeCommand {
     Run {
         /// The home.
         file: PathBuf,
-        /// The broker.
-        #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:1883")]
-        broker: SocketAddr,
+        /// The broker: mqtt(s)://[user[:password]@]host[:port], or host:port.
+        #[arg(long, value_name = "URL", env = "TALKWIRE_BROKER", hide_env_values = true, default_value = "127.0.0.1:1883")]
+        broker: String,
+        /// PEM file of the authorities that may sign the broker's certificate [default: whom the system trusts].
+        #[arg(long, value_name = "FILE")]
+        ca: Option<PathBuf>,
         /// Folder of the devices' journals and configuration.
         #[arg(long, value_name = "DIR", env = "TALKWIRE_DATA", default_value = "talkwire-data/home")]
         data: PathBuf,
@@ -218,7 +220,10 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Serve { flags } => Ok(run::serve(&flags)?),
         Command::Broker(arguments) => Ok(lone_broker::start(&arguments)?),
         Command::Device(flags) => device::device(&flags),
-        Command::Home(HomeCommand::Run { file, broker, data, home }) => Ok(run::home(&file, broker, data, &home)?),
+        Command::Home(HomeCommand::Run { file, broker, ca, data, home }) => {
+            let broker = OutsideBroker { url: Some(broker), ca, ..OutsideBroker::default() };
+            Ok(run::home(&file, &broker, data, &home)?)
+        }
         Command::Home(HomeCommand::Check { file, json }) => Ok(run::check_home(&file, json)?),
         Command::Ask { remote, text, apply, tenant, site } => ask::ask(&remote, &text, apply, tenant, site),
         Command::Devices { remote, device } => lists::devices(&remote, device.as_deref()),

@@ -1,5 +1,9 @@
 //! The configuration: defaults that run alone, then `talkwire.toml`, then `TALKWIRE_*` and `.env`, then flags.
 
+mod elsewhere;
+
+pub use elsewhere::{Elsewhere, OutsideBroker};
+
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -25,6 +29,8 @@ pub struct Config {
     pub speedtest: Option<SocketAddr>,
     /// Bounds of the broker.
     pub limits: LimitConfig,
+    /// A broker that is there already, instead of the embedded one.
+    pub broker: OutsideBroker,
 }
 
 /// Bounds of the broker.
@@ -54,6 +60,7 @@ impl Default for Config {
             grpc: local(50051),
             speedtest: None,
             limits: LimitConfig::default(),
+            broker: OutsideBroker::default(),
         }
     }
 }
@@ -92,9 +99,12 @@ pub enum ConfigError {
         "E_OPEN_REFUSED: {0} can be reached from other machines, but no access control is set up; listen on 127.0.0.1, or put a proxy with a login in front and forward to it"
     )]
     Open(SocketAddr),
-    /// A broker elsewhere is named.
-    #[error("E_CONFIG: MQTT_BROKER names {0:?}, another machine; the embedded broker runs here, so set MQTT_BROKER=localhost or leave it out")]
-    OtherBroker(String),
+    /// The broker elsewhere cannot be used as it is configured.
+    #[error("E_CONFIG: the broker cannot be used: {0}")]
+    Broker(#[from] crate::broker_url::BadUrl),
+    /// The broker elsewhere does not take what we need, or TLS files are missing.
+    #[error("{0}")]
+    Outside(String),
 }
 
 /// Addresses given on the command line; each wins over file and variable.
@@ -118,6 +128,9 @@ pub struct Flags {
     /// Address of gRPC (accepted; served by a later version).
     #[arg(long, value_name = "ADDR", env = "TALKWIRE_GRPC")]
     pub grpc: Option<SocketAddr>,
+    /// Use a broker that is there already instead of the embedded one: mqtt(s)://[user[:password]@]host[:port].
+    #[arg(long, value_name = "URL", env = "TALKWIRE_BROKER", hide_env_values = true)]
+    pub broker: Option<String>,
     /// Write one JSON line with the bound addresses here when everything accepts.
     #[arg(long, value_name = "FILE", env = "TALKWIRE_READY_FILE")]
     pub ready_file: Option<PathBuf>,
@@ -142,6 +155,9 @@ impl Config {
         if !flags.mqtt.is_empty() {
             config.mqtt.clone_from(&flags.mqtt);
         }
+        if flags.broker.is_some() {
+            config.broker.url.clone_from(&flags.broker);
+        }
         config.http = flags.http.unwrap_or(config.http);
         config.ws = flags.ws.unwrap_or(config.ws);
         config.grpc = flags.grpc.unwrap_or(config.grpc);
@@ -157,11 +173,14 @@ impl Config {
     /// `MQTT_ENABLE`, `MQTT_BROKER`, `MQTT_PORT` (`spec/chatroom-mqtt.md`): the real environment wins over the file.
     fn apply_dotenv(&mut self, file: &[(String, String)]) -> Result<(), ConfigError> {
         let value = |name: &str| std::env::var(name).ok().or_else(|| file.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone()));
+        let mut elsewhere = None;
         if let Some(host) = value("MQTT_BROKER").filter(|host| !matches!(host.as_str(), "localhost" | "127.0.0.1" | "::1" | "")) {
-            return Err(ConfigError::OtherBroker(host));
+            elsewhere = Some(host);
         }
+        let mut given = None;
         if let Some(text) = value("MQTT_PORT") {
             let port: u16 = text.parse().map_err(|_| ConfigError::Value { name: "MQTT_PORT".into(), value: text, wanted: "a port from 0 to 65535" })?;
+            given = Some(port);
             if let Some(first) = self.mqtt.first_mut() {
                 first.set_port(port);
             }
@@ -169,9 +188,15 @@ impl Config {
         if let Some(text) = value("MQTT_ENABLE") {
             match text.to_ascii_lowercase().as_str() {
                 "true" | "1" | "yes" | "on" => {}
-                "false" | "0" | "no" | "off" => self.mqtt.clear(),
+                "false" | "0" | "no" | "off" => {
+                    self.mqtt.clear();
+                    return Ok(());
+                }
                 _ => return Err(ConfigError::Value { name: "MQTT_ENABLE".into(), value: text, wanted: "true or false" }),
             }
+        }
+        if let Some(host) = elsewhere {
+            self.broker.url = Some(dotenv_url(&host, given));
         }
         Ok(())
     }
@@ -182,6 +207,7 @@ impl Config {
                 return Err(ConfigError::Open(*addr));
             }
         }
+        self.outside()?;
         let bytes = self.limits.max_message_bytes;
         if !(limits::WEB_MESSAGE_BYTES..=16 * 1024 * 1024).contains(&bytes) {
             return Err(ConfigError::Value { name: "limits.max_message_bytes".into(), value: bytes.to_string(), wanted: "from 20480 to 16777216" });
@@ -189,9 +215,15 @@ impl Config {
         Ok(())
     }
 
-    /// The broker's part.
-    pub fn broker(&self) -> BrokerConfig {
-        let listeners = self.mqtt.iter().map(|addr| Listener::tcp(*addr)).chain([Listener::web_socket(self.ws)]).collect();
+    /// The broker that is there already, checked; `None`: the embedded one is used.
+    pub fn outside(&self) -> Result<Option<Elsewhere>, ConfigError> {
+        self.broker.check()
+    }
+
+    /// The embedded broker's part. With a broker elsewhere, only the console's WebSocket door is left of it.
+    pub fn embedded(&self) -> BrokerConfig {
+        let tcp = if self.broker.url.is_some() { &[] } else { self.mqtt.as_slice() };
+        let listeners = tcp.iter().map(|addr| Listener::tcp(*addr)).chain([Listener::web_socket(self.ws)]).collect();
         let limits = Limits { max_packet_bytes: self.limits.max_message_bytes + 1024, max_connections: self.limits.max_connections, ..Limits::default() };
         BrokerConfig { listeners, limits }
     }
@@ -200,6 +232,14 @@ impl Config {
     pub fn commented_default() -> &'static str {
         include_str!("config/default.toml")
     }
+}
+
+/// The chat document names host and port alone; on the port that is registered for it, MQTT goes through TLS.
+fn dotenv_url(host: &str, port: Option<u16>) -> String {
+    let host = if host.contains(':') && !host.starts_with('[') { format!("[{host}]") } else { host.to_owned() };
+    let port = port.unwrap_or(1883);
+    let scheme = if port == 8883 { "mqtts" } else { "mqtt" };
+    format!("{scheme}://{host}:{port}")
 }
 
 /// Lines `NAME=value` of a `.env` file; comments and quotes are taken away.
@@ -250,6 +290,9 @@ mod tests {
         config.apply_dotenv(&dotenv(&path)).unwrap();
         assert_eq!(config.mqtt[0].port(), 2883);
         assert!(config.apply_dotenv(&[("MQTT_PORT".into(), "lots".into())]).is_err());
-        assert!(matches!(config.apply_dotenv(&[("MQTT_BROKER".into(), "broker.example".into())]), Err(ConfigError::OtherBroker(_))));
+        assert_eq!(config.broker.url, None, "the broker named is this machine's own");
+        config.apply_dotenv(&[("MQTT_BROKER".into(), "broker.example".into()), ("MQTT_PORT".into(), "8883".into())]).unwrap();
+        assert_eq!(config.broker.url.as_deref(), Some("mqtts://broker.example:8883"));
+        assert!(config.embedded().listeners.iter().all(|listener| listener.addr == config.ws), "only the console's door is left");
     }
 }

@@ -3,7 +3,6 @@
 use crate::config::Config;
 use crate::serve::{self, Running};
 use anyhow::{Context, Result, bail};
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use talkwire_device::Broker;
 use talkwire_home::{Connected, Connection, HomeFile, House, connect};
@@ -47,8 +46,8 @@ impl HomeFlags {
     }
 
     /// Connects a house to a broker.
-    pub async fn connect(&self, house: House, broker: SocketAddr, data_dir: PathBuf) -> Result<Connected> {
-        let connection = Connection { broker: Broker::open(broker.ip().to_string(), broker.port()), data_dir, speed: self.speed };
+    pub async fn connect(&self, house: House, broker: Broker, data_dir: PathBuf) -> Result<Connected> {
+        let connection = Connection { broker, data_dir, speed: self.speed };
         Ok(connect(house, connection).await?)
     }
 }
@@ -57,7 +56,13 @@ impl HomeFlags {
 pub async fn start(config: &Config, flags: &HomeFlags, home: Option<&Path>) -> Result<(Running, Connected)> {
     let house = flags.house(home)?;
     let running = serve::start(config).await?;
-    let broker = running.address("mqtt").context("the demo needs an MQTT listener; give one with --mqtt ADDR")?;
+    let broker = match config.outside()? {
+        Some(elsewhere) => elsewhere.for_device(),
+        None => {
+            let here = running.address("mqtt").context("the demo needs an MQTT listener; give one with --mqtt ADDR")?;
+            Broker::open(here.ip().to_string(), here.port())
+        }
+    };
     let connected = flags.connect(house, broker, config.data.join("home")).await?;
     Ok((running, connected))
 }

@@ -1,7 +1,7 @@
 //! The gate: who may connect to the broker, and what becomes of each message. A PUBACK waits here for the commit.
 
 use crate::clock::Clock;
-use crate::hub::{Event, HubHandle};
+use crate::hub::{Event, How, HubHandle};
 use crate::identity::Identity;
 use crate::payload_keys::PayloadKeys;
 use std::collections::HashMap;
@@ -103,7 +103,7 @@ impl Gate for HouseGate {
         }
         let verdict = verdict(&read, &publish);
         let (done, committed) = oneshot::channel();
-        let event = Event::Message { from, topic: publish.topic, read, payload: text, done: Some(done) };
+        let event = Event::Message { from, topic: publish.topic, read, payload: text, how: How::Own, done: Some(done) };
         if self.hub.offer(event).is_err() {
             return now(PublishVerdict::Refuse(PublishRefusal::QuotaExceeded));
         }

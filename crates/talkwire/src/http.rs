@@ -26,7 +26,7 @@ use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use talkwire_broker::BrokerHandle;
+use talkwire_broker::{BrokerHandle, OutsideHandle};
 use talkwire_store::{Page, Reader, StoreError};
 
 /// What every handler may use.
@@ -41,6 +41,8 @@ pub struct House {
     pub clock: Clock,
     /// The broker, unless it is switched off.
     pub broker: Option<BrokerHandle>,
+    /// The broker that is used instead of our own.
+    pub outside: Option<OutsideHandle>,
     /// What is listened on: kind and address.
     pub listeners: Vec<(String, SocketAddr)>,
     /// The data folder.

@@ -5,7 +5,7 @@ mod post;
 mod turn;
 mod writer;
 
-pub use event::{Event, HubHandle, Overload};
+pub use event::{Event, How, HubHandle, Overload};
 pub use post::Post;
 pub use writer::Health;
 
@@ -17,6 +17,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use talkwire_core::Core;
+use talkwire_core::delivery::Window;
 use talkwire_core::effect::Notice;
 use talkwire_store::Store;
 use tokio::sync::broadcast;
@@ -42,8 +43,9 @@ pub struct Hub {
 }
 
 impl Hub {
-    /// Starts the loop and the writer on threads of their own. `posts` carries publishes out in order.
-    pub fn start(core: Core, store: Box<dyn Store>, clock: Clock, posts: tokio::sync::mpsc::Sender<Post>, data: &Path) -> Self {
+    /// Starts the loop and the writer on threads of their own. `posts` carries publishes out in order; `window` knows the
+    /// deliveries that are stored.
+    pub fn start(core: Core, window: Window, store: Box<dyn Store>, clock: Clock, posts: tokio::sync::mpsc::Sender<Post>, data: &Path) -> Self {
         let (events, inbox) = sync_channel(QUEUE);
         let (batches, writer_inbox) = sync_channel(1);
         let (notices, _) = broadcast::channel::<Notice>(8_192);
@@ -52,7 +54,7 @@ impl Hub {
         let under_way = Arc::new(AtomicUsize::new(0));
         let writer = writer::Writer { store, posts, notices, health, heads: data.join(HEADS), under_way: under_way.clone() };
         let writer = guarded("writer", move || writer.run(writer_inbox, clock));
-        let events = guarded("hub", move || run(core, &inbox, &batches, &under_way, clock));
+        let events = guarded("hub", move || run(core, window, &inbox, &batches, &under_way, clock));
         Self { handle, threads: vec![events, writer] }
     }
 
@@ -85,8 +87,8 @@ fn guarded(name: &'static str, work: impl FnOnce() + Send + 'static) -> JoinHand
 }
 
 /// While one batch is committed the next is collected: the fewer and larger the commits, the sooner everybody is answered.
-fn run(mut core: Core, inbox: &Receiver<Event>, batches: &std::sync::mpsc::SyncSender<writer::Batch>, under_way: &AtomicUsize, clock: Clock) {
-    let mut turn = Turn::default();
+fn run(mut core: Core, window: Window, inbox: &Receiver<Event>, batches: &std::sync::mpsc::SyncSender<writer::Batch>, under_way: &AtomicUsize, clock: Clock) {
+    let mut turn = Turn::new(window);
     turn.take_effects(&mut core, clock.now_ms(), |core, now_ms| core.start(now_ms));
     let (mut stopping, mut gathered) = (false, 0);
     while !stopping {

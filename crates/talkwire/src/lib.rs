@@ -1,5 +1,6 @@
 //! The house: one event loop, the doors, the configuration and the command line.
 
+pub mod broker_url;
 pub mod cli;
 pub mod clock;
 pub mod config;
@@ -10,5 +11,6 @@ pub mod hub;
 pub mod identity;
 pub mod lone_broker;
 pub mod mind;
+mod outside;
 pub mod payload_keys;
 pub mod serve;

@@ -6,6 +6,7 @@ use crate::gate::HouseGate;
 use crate::http::{self, House};
 use crate::hub::{Hub, Post};
 use crate::identity::{Identity, seed};
+use crate::outside;
 use crate::payload_keys::PayloadKeys;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
@@ -13,10 +14,10 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use talkwire_broker::{Broker, BrokerError, BrokerHandle, Gate, ListenerKind};
+use talkwire_broker::{Broker, BrokerError, BrokerHandle, Gate, ListenerKind, Outside, OutsideHandle};
 use talkwire_core::core::Memory;
+use talkwire_core::delivery::Window;
 use talkwire_core::{Catalogue, Core};
-use talkwire_proto::chat::ConnectionState;
 use talkwire_proto::{DeviceTail, Topic};
 use talkwire_store::{Loaded, Options, Reader, Sqlite, Store};
 use tokio::net::TcpListener;
@@ -32,6 +33,7 @@ const STOP_WITHIN: Duration = Duration::from_secs(4);
 pub struct Running {
     hub: Hub,
     broker: Broker,
+    outside: Option<Outside>,
     posting: JoinHandle<()>,
     serving: JoinHandle<std::io::Result<()>>,
     stop: watch::Sender<bool>,
@@ -45,8 +47,12 @@ pub async fn start(config: &Config) -> Result<Running> {
     let (store, reader) = open_store(config)?;
     let identity = Arc::new(Identity::open(&config.data)?);
     let keys = Arc::new(PayloadKeys::open(&config.data)?);
-    let memory = remember(store.load(clock.now_ms())?, &reader)?;
-    let retained = retained(&memory, clock.now_ms());
+    let elsewhere = config.outside()?;
+    let mut loaded = store.load(clock.now_ms())?;
+    let window = Window::restore(std::mem::take(&mut loaded.deliveries));
+    let memory = remember(loaded, &reader)?;
+    // A broker elsewhere has kept what its devices said, and says itself who is there.
+    let retained = if elsewhere.is_none() { retained(&memory, clock.now_ms()) } else { Vec::new() };
     let core = Core::new(Arc::new(Catalogue::builtin()), seed(), identity.signing_key(), memory, clock.now_ms());
     // The mind gets ready beside the start, so that the first complaint finds it awake.
     std::thread::spawn(crate::mind::wake);
@@ -57,16 +63,22 @@ pub async fn start(config: &Config) -> Result<Running> {
         None => None,
     };
     let (posts, outbox) = mpsc::channel(POSTS);
-    let hub = Hub::start(core, Box::new(store), clock, posts, &config.data);
+    let hub = Hub::start(core, window, Box::new(store), clock, posts, &config.data);
     let gate: Arc<dyn Gate> = Arc::new(HouseGate::new(hub.handle(), identity.clone(), keys.clone(), clock, config.limits.max_message_bytes));
-    let broker = Broker::start(config.broker(), gate).await.map_err(broker_failed)?;
+    let broker = Broker::start(config.embedded(), gate).await.map_err(broker_failed)?;
     let handle = broker.handle();
     for (topic, payload) in retained {
         let said = keys.seal(talkwire_core::Publish { topic, payload, qos: 1, retain: true }, clock.now_ms())?;
         handle.publish(&said.topic, said.payload, 1, true).await?;
     }
+    let outside =
+        elsewhere.map(|elsewhere| outside::connect(&elsewhere, hub.handle(), &identity, keys.clone(), clock, config.limits.max_message_bytes)).transpose()?;
+    let beyond = outside.as_ref().map(Outside::handle);
     tell_connections(&handle, clock.now_ms(), "connected").await;
-    let posting = tokio::spawn(post(outbox, handle.clone(), reader.clone(), keys, clock));
+    if let Some(beyond) = beyond.clone() {
+        tokio::spawn(tell_of_the_broker(beyond, handle.clone(), clock));
+    }
+    let posting = tokio::spawn(post(outbox, handle.clone(), beyond.clone(), reader.clone(), keys, clock));
 
     let mut listeners = vec![("http".to_owned(), web.local_addr()?)];
     listeners.extend(broker.addresses().iter().map(|address| (kind(address.kind).to_owned(), address.addr)));
@@ -87,6 +99,7 @@ pub async fn start(config: &Config) -> Result<Running> {
         identity,
         clock,
         broker: Some(handle),
+        outside: beyond,
         listeners: listeners.clone(),
         data: config.data.clone(),
         stopping: stopping.clone(),
@@ -99,13 +112,18 @@ pub async fn start(config: &Config) -> Result<Running> {
             })
             .await
     });
-    Ok(Running { hub, broker, posting, serving, stop, listeners })
+    Ok(Running { hub, broker, outside, posting, serving, stop, listeners })
 }
 
 impl Running {
     /// The first address of a kind.
     pub fn address(&self, kind: &str) -> Option<SocketAddr> {
         self.listeners.iter().find(|(name, _)| name == kind).map(|(_, addr)| *addr)
+    }
+
+    /// The broker that is used instead of our own: host and port.
+    pub fn outside_name(&self) -> Option<String> {
+        self.outside.as_ref().map(|outside| outside.handle().name().to_owned())
     }
 
     /// The bound addresses as one JSON object.
@@ -121,6 +139,10 @@ impl Running {
             tracing::warn!("some HTTP requests did not end in time");
         }
         self.broker.stop().await;
+        if let Some(outside) = self.outside {
+            say_state(&outside.handle(), Clock::start().now_ms(), "disconnected");
+            outside.stop().await;
+        }
         let hub = self.hub;
         let _ = tokio::time::timeout(STOP_WITHIN, tokio::task::spawn_blocking(move || hub.stop())).await;
         self.posting.abort();
@@ -171,15 +193,45 @@ fn retained(memory: &Memory, now_ms: i64) -> Vec<(String, Vec<u8>)> {
 
 async fn tell_connections(handle: &BrokerHandle, now_ms: i64, status: &str) {
     for (topic, detail) in [("connection/ai-core", Some("rules")), ("connection/system", None)] {
-        let state = ConnectionState { status: status.into(), detail: detail.map(str::to_owned), since: now_ms, count: 1 };
-        let payload = serde_json::to_vec(&state).unwrap_or_default();
+        let payload = outside::state(now_ms, status, detail.map(str::to_owned));
         if let Err(error) = handle.publish(topic, payload, 1, true).await {
             tracing::warn!(%error, topic, "the state could not be published");
         }
     }
 }
 
-async fn post(mut outbox: mpsc::Receiver<Post>, handle: BrokerHandle, reader: Reader, keys: Arc<PayloadKeys>, clock: Clock) {
+/// Tells the broker elsewhere how we are.
+fn say_state(outside: &OutsideHandle, now_ms: i64, status: &str) {
+    for (topic, detail) in [("connection/ai-core", Some("rules")), ("connection/system", None)] {
+        if let Err(limit) = outside.publish(topic, outside::state(now_ms, status, detail.map(str::to_owned)), 1, true) {
+            tracing::error!("{limit}");
+        }
+    }
+}
+
+/// The console learns when the broker goes away and comes back; the broker's clients learn that we are there.
+async fn tell_of_the_broker(outside: OutsideHandle, console: BrokerHandle, clock: Clock) {
+    let mut changes = outside.watch();
+    let mut told = None;
+    loop {
+        let status = changes.borrow_and_update().clone();
+        if told != Some(status.connected) {
+            told = Some(status.connected);
+            let (word, detail) = if status.connected { ("connected", None) } else { ("degraded", Some(outside::trouble(outside.name(), &status))) };
+            if status.connected {
+                say_state(&outside, clock.now_ms(), "connected");
+            }
+            if let Err(error) = console.publish("connection/system", outside::state(clock.now_ms(), word, detail), 1, true).await {
+                tracing::warn!(%error, "the console could not be told of the broker");
+            }
+        }
+        if changes.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn post(mut outbox: mpsc::Receiver<Post>, handle: BrokerHandle, outside: Option<OutsideHandle>, reader: Reader, keys: Arc<PayloadKeys>, clock: Clock) {
     while let Some(post) = outbox.recv().await {
         let publish = match post {
             Post::Publish(publish) => Some(publish),
@@ -196,6 +248,9 @@ async fn post(mut outbox: mpsc::Receiver<Post>, handle: BrokerHandle, reader: Re
                 continue;
             }
         };
+        if let Some(Err(limit)) = outside.as_ref().map(|outside| outside.publish(&publish.topic, publish.payload.clone(), publish.qos, publish.retain)) {
+            tracing::error!("{limit}");
+        }
         if let Err(error) = handle.publish(&publish.topic, publish.payload, publish.qos, publish.retain).await {
             tracing::error!(%error, topic = publish.topic, "a message could not be published");
         }

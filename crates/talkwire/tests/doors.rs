@@ -12,6 +12,13 @@ mod diagnosis;
 mod durable;
 #[path = "doors/harness.rs"]
 mod harness;
+#[path = "doors/mosquitto.rs"]
+mod mosquitto;
+#[path = "doors/outside.rs"]
+mod outside;
+#[allow(dead_code, reason = "the broker's own tests use all of it")]
+#[path = "../../talkwire-broker/tests/outside/script.rs"]
+mod script;
 #[path = "doors/sealed.rs"]
 mod sealed;
 #[path = "doors/speedtest.rs"]

@@ -22,13 +22,22 @@ const SAVE_EVERY_MS: i64 = 60_000;
 pub(super) const RETURN_MS: i64 = 30_000;
 
 impl Core {
-    pub(super) fn device_message(&mut self, now_ms: i64, key: DeviceKey, envelope: Envelope, body: DeviceBody, _bytes: usize) {
+    pub(super) fn device_message(&mut self, now_ms: i64, key: DeviceKey, envelope: Envelope, body: DeviceBody, kept: bool) {
+        let is_new = !self.devices.contains_key(&key);
         self.ensure_device(now_ms, &key);
         // A will speaks for a device that is gone; so may one whose words we do not know.
         let may_be_gone =
             matches!(&body, DeviceBody::Lwt(lwt) if lwt.status == Presence::Offline) || matches!(&body, DeviceBody::Newer(tail) if *tail == DeviceTail::Lwt);
-        let went_online = !may_be_gone && self.set_presence(now_ms, &key, true);
-        if let Some(device) = self.devices.get_mut(&key) {
+        // What a broker kept from before says how the device was; only its `lwt` says that it is there.
+        let says_nothing = kept && !matches!(&body, DeviceBody::Lwt(_));
+        if is_new
+            && says_nothing
+            && let Some(device) = self.devices.get_mut(&key)
+        {
+            device.online = false;
+        }
+        let went_online = !may_be_gone && !says_nothing && self.set_presence(now_ms, &key, true);
+        if let Some(device) = self.devices.get_mut(&key).filter(|_| !kept) {
             device.last_seen_ms = now_ms;
             device.diagnostics.messages_received += 1;
             device.diagnostics.clock_ahead += u64::from(envelope.ts_ahead);

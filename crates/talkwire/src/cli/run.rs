@@ -1,13 +1,12 @@
 //! Commands that run until they are stopped.
 
 use super::say::say;
-use crate::config::{Config, Flags};
+use crate::config::{Config, Flags, OutsideBroker};
 use crate::demo::{self, HomeFlags};
 use crate::serve;
 use anyhow::{Context, Result};
 use serde_json::json;
 use std::io::IsTerminal as _;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use tracing_subscriber::EnvFilter;
 
@@ -37,6 +36,9 @@ fn announce(running: &serve::Running, flags: &Flags) -> Result<()> {
             _ => "MQTT (WebSocket) ws://",
         };
         say!("  {what}{addr}");
+    }
+    if let Some(broker) = running.outside_name() {
+        say!("  broker           {broker} (not ours; /readyz tells when it is connected)");
     }
     Ok(())
 }
@@ -80,12 +82,14 @@ pub fn demo(flags: &Flags, home: &HomeFlags, file: Option<&Path>, no_open: bool)
     })
 }
 
-pub fn home(file: &Path, broker: SocketAddr, data: PathBuf, flags: &HomeFlags) -> Result<()> {
+pub fn home(file: &Path, broker: &OutsideBroker, data: PathBuf, flags: &HomeFlags) -> Result<()> {
     log();
+    let elsewhere = broker.check()?.context("name the broker with --broker URL")?;
     let house = flags.house(Some(file))?;
     runtime()?.block_on(async {
         let count = house.devices().len();
-        let connected = flags.connect(house, broker, data).await?;
+        let connected = flags.connect(house, elsewhere.for_device(), data).await?;
+        let broker = &elsewhere.url;
         say!("{count} devices of {} connect to {broker}; Ctrl-C stops them", file.display());
         serve::until_stopped().await?;
         connected.shutdown().await;

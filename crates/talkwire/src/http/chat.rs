@@ -68,17 +68,21 @@ pub async fn mqtt_status(State(house): State<Shared>) -> Answer {
     });
     let users = users.await?;
     let tcp = house.listeners.iter().find(|(kind, _)| kind == "mqtt").map(|(_, addr)| *addr);
-    let running = house.broker.is_some() && tcp.is_some();
+    let outside = house.outside.as_ref().map(|outside| (outside.name().to_owned(), outside.status()));
+    let running = house.broker.is_some() && (tcp.is_some() || outside.is_some());
+    let here =
+        tcp.map_or(String::new(), |addr| format!("{}:{}", if addr.ip().is_loopback() { "localhost".into() } else { addr.ip().to_string() }, addr.port()));
+    let (info, connected, since_ms) = outside.map_or((here, running, house.clock.start_ms()), |(name, status)| (name, status.connected, status.since_ms));
     ok(json!({
         "success": true,
         "mqtt_status": {
-            "is_connected": running && !house.hub.health().is_degraded(),
+            "is_connected": connected && !house.hub.health().is_degraded(),
             "is_running": running,
-            "broker_info": tcp.map_or("".into(), |addr| format!("{}:{}", if addr.ip().is_loopback() { "localhost".into() } else { addr.ip().to_string() }, addr.port())),
+            "broker_info": info,
             "mqtt_users_count": users.as_array().map_or(0, Vec::len),
             "messages_received": counts.received,
             "messages_sent": counts.sent,
-            "connect_time": iso_text(house.clock.start_ms(), offset),
+            "connect_time": iso_text(since_ms, offset),
             "last_message_time": counts.last_ms.map_or(Value::Null, |at| json!(iso_text(at, offset))),
             "active_topics": ["chatroom/messages/in", "chatroom/messages/out", "chatroom/users/join", "chatroom/users/leave", "chatroom/system"],
             "mqtt_users": users,

@@ -2,13 +2,15 @@
 
 use super::problem::{Params, Problem};
 use super::who::{Who, ok};
-use super::{Answer, Paging, Shared, page, read};
+use super::{Answer, House, Paging, Shared, page, read};
+use crate::outside;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::fmt::Write as _;
+use talkwire_broker::ProtocolVersion;
 use talkwire_core::audit::{head_before, verify_kept};
 
 pub async fn tools(State(house): State<Shared>, _who: Who) -> Answer {
@@ -106,8 +108,22 @@ pub async fn system(State(house): State<Shared>, _who: Who) -> Answer {
         "quarantine": bad,
         "degraded": house.hub.health().is_degraded(),
         "trouble": house.hub.health().trouble(),
+        "broker": broker(&house),
         "public_key": house.identity.public_key(),
     }))
+}
+
+/// The broker that is used instead of our own; null when it is our own.
+fn broker(house: &House) -> Value {
+    let Some(outside) = &house.outside else { return Value::Null };
+    let (status, counts) = (outside.status(), outside.counts());
+    let protocol = status.version.map(|version| if version == ProtocolVersion::V5 { "5" } else { "3.1.1" });
+    json!({
+        "address": outside.name(), "profile": outside.profile().name, "connected": status.connected, "since_ms": status.since_ms, "why": status.why,
+        "protocol": protocol, "session_resumed": status.resumed, "refused_subscriptions": status.refused_filters, "waiting": outside.waiting(),
+        "received": counts.received, "redelivered": counts.redelivered, "recognised": house.hub.health().repeated(), "published": counts.published,
+        "refused": counts.refused, "dropped": counts.dropped, "connections": counts.connections,
+    })
 }
 
 pub async fn healthz(State(house): State<Shared>) -> Answer {
@@ -117,10 +133,13 @@ pub async fn healthz(State(house): State<Shared>) -> Answer {
 /// 200 when everything accepts.
 pub async fn readyz(State(house): State<Shared>) -> Response {
     let loop_answers = house.hub.read(|_| json!(true)).await.is_ok();
-    if loop_answers && !house.hub.health().is_degraded() {
+    let away = house.outside.as_ref().map(|outside| (outside.name(), outside.status())).filter(|(_, status)| !status.connected);
+    if loop_answers && !house.hub.health().is_degraded() && away.is_none() {
         return axum::Json(json!({"status": "ready"})).into_response();
     }
-    (StatusCode::SERVICE_UNAVAILABLE, axum::Json(json!({"status": "not ready", "trouble": house.hub.health().trouble()}))).into_response()
+    let store = Some(house.hub.health().trouble()).filter(|trouble| !trouble.is_empty());
+    let trouble = store.or_else(|| away.map(|(name, status)| outside::trouble(name, &status)));
+    (StatusCode::SERVICE_UNAVAILABLE, axum::Json(json!({"status": "not ready", "trouble": trouble.unwrap_or_default()}))).into_response()
 }
 
 /// Prometheus text.
@@ -140,6 +159,16 @@ pub async fn metrics(State(house): State<Shared>) -> Result<String, Problem> {
     line("talkwire_devices", "gauge", "Devices known.", counts["total"].to_string());
     line("talkwire_devices_online", "gauge", "Devices connected.", counts["online"].to_string());
     line("talkwire_clients", "gauge", "MQTT clients connected.", counts["clients"].to_string());
+    if let Some(outside) = &house.outside {
+        let counts = outside.counts();
+        line("talkwire_broker_connected", "gauge", "1 while the broker elsewhere is connected.", u8::from(outside.status().connected).to_string());
+        line("talkwire_broker_connections_total", "counter", "Connections made to the broker elsewhere.", counts.connections.to_string());
+        line("talkwire_broker_redelivered_total", "counter", "Messages that it marked as handed over before.", counts.redelivered.to_string());
+        line("talkwire_broker_recognised_total", "counter", "Messages recognised as stored before.", house.hub.health().repeated().to_string());
+        line("talkwire_broker_waiting", "gauge", "Messages that wait for it.", outside.waiting().to_string());
+        line("talkwire_broker_dropped_total", "counter", "Messages dropped because too many waited.", counts.dropped.to_string());
+        line("talkwire_broker_refused_total", "counter", "Messages that it refused or that are over its limits.", counts.refused.to_string());
+    }
     line("talkwire_degraded", "gauge", "1 while the store refuses.", u8::from(house.hub.health().is_degraded()).to_string());
     Ok(text)
 }

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use serde_json::Value;
 use std::sync::mpsc::{SyncSender, TrySendError};
 use std::time::Duration;
+use talkwire_core::delivery::Delivery;
 use talkwire_core::effect::Notice;
 use talkwire_core::{Ask, Core, Origin, Principal, Refusal};
 use talkwire_proto::{Code, Inbound, Malformed};
@@ -27,6 +28,8 @@ pub enum Event {
         read: Result<Inbound, Malformed>,
         /// The bytes, for quarantine.
         payload: Bytes,
+        /// How it came.
+        how: How,
         /// Told after the commit.
         done: Option<oneshot::Sender<bool>>,
     },
@@ -49,8 +52,21 @@ pub enum Event {
         /// The session, after the commit.
         reply: oneshot::Sender<Result<Value, Refusal>>,
     },
+    /// A broker that is not ours began a new session.
+    SessionBegun,
     /// Finish what is waiting, then end.
     Stop,
+}
+
+/// How a message came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum How {
+    /// Through our own broker, which hands each over once.
+    Own,
+    /// From a broker that is not ours, and that may hand it over again.
+    Delivered(Delivery),
+    /// From such a broker, which had kept it from before.
+    Kept,
 }
 
 /// The loop has more waiting than it may; come back later.

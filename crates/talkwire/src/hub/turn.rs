@@ -1,12 +1,14 @@
 //! One turn of the loop: events in, one batch out.
 
-use super::event::Event;
+use super::event::{Event, How};
 use super::writer::{Batch, Done};
 use crate::mind::{mind, understand_sentence};
 use serde_json::Value;
 use std::collections::{BTreeMap, HashSet};
+use talkwire_core::delivery::{Delivery, Window, names_its_instant};
 use talkwire_core::effect::RequestId;
 use talkwire_core::{Ask, Core, Effect, Input, Refusal, Save};
+use talkwire_proto::{Inbound, Malformed};
 use tokio::sync::oneshot;
 
 /// A mind that keeps answering itself is stopped after so many thoughts in a row.
@@ -18,9 +20,15 @@ pub struct Turn {
     batch: Batch,
     waiting: BTreeMap<RequestId, oneshot::Sender<Result<Value, Refusal>>>,
     requests: u64,
+    window: Window,
 }
 
 impl Turn {
+    /// With the deliveries that the store remembers.
+    pub fn new(window: Window) -> Self {
+        Self { window, ..Self::default() }
+    }
+
     /// Whether nothing is to be done.
     pub fn is_empty(&self) -> bool {
         self.batch.is_empty()
@@ -36,8 +44,16 @@ impl Turn {
     /// Takes one event.
     pub fn take_event(&mut self, core: &mut Core, now_ms: i64, event: Event) {
         match event {
-            Event::Message { from, topic, read, payload, done } => {
+            Event::Message { from, topic, read, payload, how, done } => {
+                if let How::Delivered(delivery) = &how
+                    && self.recognises(delivery, &read, now_ms)
+                {
+                    // Stored with this batch or an earlier one: acknowledged after this one at the latest.
+                    self.batch.done.extend(done.map(Done::Message));
+                    return;
+                }
                 let input = match read {
+                    Ok(inbound) if how == How::Kept => Input::Kept(inbound),
                     Ok(inbound) => Input::Message { from, inbound, bytes: payload.len() },
                     Err(why) => Input::Unreadable { from, topic, payload: payload.to_vec(), why },
                 };
@@ -59,8 +75,24 @@ impl Turn {
                 let value = read(core);
                 self.batch.done.push(Done::Read(reply, value));
             }
+            Event::SessionBegun => {
+                self.window.begin_session();
+                self.batch.saves.push(Save::SessionBegun);
+            }
             Event::Stop => {}
         }
+    }
+
+    /// Whether a delivery was stored before; if not, it is remembered from now on, in the same batch as its message.
+    fn recognises(&mut self, delivery: &Delivery, read: &Result<Inbound, Malformed>, now_ms: i64) -> bool {
+        let instant = read.as_ref().is_ok_and(|inbound| names_its_instant(inbound, now_ms));
+        let known = self.window.knows(delivery, instant);
+        if known {
+            self.batch.repeated += 1;
+        } else {
+            self.batch.saves.push(Save::Delivered(self.window.remember(delivery)));
+        }
+        known
     }
 
     fn take_ask(&mut self, core: &mut Core, now_ms: i64, who: talkwire_core::Principal, ask: Ask, reply: oneshot::Sender<Result<Value, Refusal>>) {
@@ -128,6 +160,14 @@ fn name(save: &Save) -> Option<(u8, String)> {
         Save::Room(room) => (5, room.room.clone()),
         Save::Member(member) => (6, format!("{}/{}", member.room, member.client_id)),
         Save::Setting(name, _) => (7, name.clone()),
-        Save::Sample(_) | Save::Event(_) | Save::Receipt { .. } | Save::RoomGone(_) | Save::Audit(_) | Save::AuditHead(_) | Save::Quarantine(_) => return None,
+        Save::Sample(_)
+        | Save::Event(_)
+        | Save::Delivered(_)
+        | Save::SessionBegun
+        | Save::Receipt { .. }
+        | Save::RoomGone(_)
+        | Save::Audit(_)
+        | Save::AuditHead(_)
+        | Save::Quarantine(_) => return None,
     })
 }

@@ -45,6 +45,8 @@ pub struct Batch {
     pub notices: Vec<Notice>,
     /// Messages in it.
     pub received: u64,
+    /// Deliveries in it that were stored before.
+    pub repeated: u64,
 }
 
 impl Batch {
@@ -63,6 +65,7 @@ struct State {
     degraded: AtomicBool,
     trouble: Mutex<String>,
     received: AtomicU64,
+    repeated: AtomicU64,
     published: AtomicU64,
     commits: AtomicU64,
 }
@@ -82,6 +85,11 @@ impl Health {
     pub fn counts(&self) -> (u64, u64, u64) {
         let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         (load(&self.0.received), load(&self.0.published), load(&self.0.commits))
+    }
+
+    /// Messages that a broker handed over again after they were stored.
+    pub fn repeated(&self) -> u64 {
+        self.0.repeated.load(Ordering::Relaxed)
     }
 
     fn set(&self, trouble: Option<String>) {
@@ -145,6 +153,7 @@ impl Writer {
         self.under_way.fetch_sub(1, Ordering::AcqRel);
         let counters = &self.health.0;
         counters.received.fetch_add(batch.received, Ordering::Relaxed);
+        counters.repeated.fetch_add(batch.repeated, Ordering::Relaxed);
         counters.published.fetch_add(batch.publishes.len() as u64, Ordering::Relaxed);
         counters.commits.fetch_add(u64::from(!batch.saves.is_empty()), Ordering::Relaxed);
         self.export_heads(&batch.saves);

@@ -11,7 +11,7 @@ async fn live_in(house: &House, home: &str) -> Connected {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../homes").join(home);
     let built = flags.house(Some(&path)).unwrap();
     let count = built.devices().len();
-    let connected = flags.connect(built, house.mqtt(), house.dir.path().join("home")).await.unwrap();
+    let connected = flags.connect(built, talkwire_device::Broker::open("127.0.0.1", house.mqtt().port()), house.dir.path().join("home")).await.unwrap();
     eventually("the home is online", || async {
         let (_, list) = house.guest("GET", "/api/v1/devices", json!({})).await;
         let items = list["items"].as_array().unwrap().clone();

@@ -212,6 +212,22 @@ export interface SystemInfo {
   assistant?: { mode?: string }
   quarantine?: number | { count?: number } | null
   degraded?: boolean
+  broker?: BrokerInfo | null
+}
+
+/** The broker that is used instead of the server's own. */
+export interface BrokerInfo {
+  address: string
+  profile: string
+  connected: boolean
+  since_ms: number
+  why: string
+  protocol: string | null
+  waiting: number
+  recognised: number
+  refused: number
+  dropped: number
+  refused_subscriptions: string[]
 }
 
 export interface QuarantineItem {
