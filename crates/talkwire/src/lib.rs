@@ -1,5 +1,6 @@
 //! The house: one event loop, the doors, the configuration and the command line.
 
+pub mod check;
 pub mod cli;
 pub mod clock;
 pub mod config;
@@ -10,4 +11,5 @@ pub mod hub;
 pub mod identity;
 pub mod lone_broker;
 pub mod mind;
+pub mod probe;
 pub mod serve;
