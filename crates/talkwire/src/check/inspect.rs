@@ -135,6 +135,8 @@ pub async fn inspect(options: &Options, mut tell: impl FnMut(Step)) -> Result<Ev
 
     tell(0, &format!("connecting to {}", options.target.shown()));
     let broker = |why| CannotRun::Broker { broker: options.target.shown(), why };
+    let tap = Tap::connect(&options.target, &options.key, &name, &other, began).await.map_err(broker)?;
+    // Listening before the device can come through, so that its first words are heard.
     let proxy = match options.proxy {
         None => None,
         Some(address) => {
@@ -142,7 +144,6 @@ pub async fn inspect(options: &Options, mut tell: impl FnMut(Step)) -> Result<Ev
             Some(started.map_err(|why| CannotRun::Proxy { address, why: why.to_string() })?)
         }
     };
-    let tap = Tap::connect(&options.target, &options.key, &name, &other, began).await.map_err(broker)?;
 
     if let Some(proxy) = &proxy {
         evidence.proxy = Some(proxy.address.to_string());

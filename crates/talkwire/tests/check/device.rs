@@ -79,7 +79,7 @@ impl Body {
     fn figures(&self) -> Map<String, Value> {
         let mut memory = self.memory.lock().unwrap();
         if self.is("P04") {
-            *memory += 1.0;
+            *memory += 0.3;
         }
         let memory = if self.is("P03") { 95.0 } else { *memory };
         let mut figures = Map::new();
