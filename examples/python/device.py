@@ -36,7 +36,8 @@ class Device:
         self.id, self.attributes = options.id, attributes
         self.base = f"rtk/v1/{options.tenant}/{options.site}/{options.id}"
         self.tools = {"device.status": self.status, "device.get_capabilities": self.capabilities, **tools}
-        self.started, self.cpu_started, self.last_command_ts = time.monotonic(), time.process_time(), None
+        self.started, self.last_command_ts = time.monotonic(), None
+        self.load = (0.0, time.monotonic(), time.process_time())  # percent (0 until it was measured for 5 s), and since when
         self.answers = collections.OrderedDict()  # command id → its result, or None while it runs
         self.lock = threading.Lock()
         self.workers = ThreadPoolExecutor(4)
@@ -79,13 +80,17 @@ class Device:
 
     def status(self, _args):
         """CPU and memory are what this program uses."""
-        seconds = max(time.monotonic() - self.started, 0.001)
+        percent, since, used = self.load
+        now, cpu = time.monotonic(), time.process_time()
+        if now - since >= 5:  # over a shorter time it says little
+            percent = round(100 * (cpu - used) / (now - since), 2)
+            self.load = (percent, now, cpu)
         with open("/proc/meminfo", encoding="ascii") as file:
             total_kb = int(file.readline().split()[1])
         return {
             "health": "ok",
-            "uptime_s": round(seconds, 3),
-            "cpu_usage": round(100 * (time.process_time() - self.cpu_started) / seconds, 2),
+            "uptime_s": round(now - self.started, 3),
+            "cpu_usage": percent,
             "memory_usage": round(100 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / total_kb, 2),
             "connection_status": "connected",
             "last_command_ts": self.last_command_ts,

@@ -120,6 +120,8 @@ pub struct Step {
 }
 
 const STEPS: usize = 8;
+/// How long a device that was just seen may take to subscribe to its commands.
+const SETTLES: Duration = Duration::from_secs(1);
 
 /// Gathers the evidence. Takes from a quarter of a minute to the time to watch, the outage and two minutes of waiting for the device.
 ///
@@ -150,6 +152,8 @@ pub async fn inspect(options: &Options, mut tell: impl FnMut(Step)) -> Result<Ev
         tell(1, &format!("waiting for the device at the proxy {} (point it there)", proxy.address));
         let device_id = options.key.device_id.as_str();
         wait_for(options.patience, || proxy.came(device_id)).await;
+        // Others may come through the same proxy, and a device need not show its id in its CONNECT.
+        wait_for(Duration::from_secs(2), || proxy.knows(device_id).then_some(())).await;
         if let Some((_, connect)) = proxy.came(device_id) {
             evidence.came_encrypted = Some(connect.is_none());
             evidence.connect = connect;
@@ -186,7 +190,7 @@ pub async fn inspect(options: &Options, mut tell: impl FnMut(Step)) -> Result<Ev
         tell(6, &format!("cutting the device off for {} s", options.outage.as_secs()));
         evidence.cut = Some(cut(&tap, proxy, options, &op).await);
     }
-    if answers {
+    if answers && evidence.cut.as_ref().is_none_or(|cut| cut.returned.is_some()) {
         tell(7, "sending nonsense");
         ask::nonsense(&tap, &op).await;
     }
@@ -219,6 +223,8 @@ async fn appear(tap: &Tap, options: &Options) -> Result<String, CannotRun> {
     // A device that neither says anything nor left anything may still answer, so it is asked before it is given up.
     let seen = tap.until(options.patience, |heard| heard.iter().find(|heard| is_online(heard)).map(|_| ())).await.is_some();
     let first = options.command.clone().unwrap_or_else(|| "device.status".into());
+    // It may speak before it has subscribed to its commands.
+    tokio::time::sleep(SETTLES).await;
     let answered = ask::harmless(tap, Purpose::Harmless, &first).await;
     let heard = tap.heard();
     let live = heard.iter().any(|heard| !heard.retain);
@@ -289,7 +295,7 @@ async fn cut(tap: &Tap, proxy: &Proxy, options: &Options, op: &str) -> Cut {
     proxy.set(Mode::Open);
     let back = || proxy.came(device_id).filter(|(at, _)| *at >= cut.reopened);
     cut.returned = wait_for(options.back_within, back).await.map(|(at, _)| at);
-    cut.attempts = proxy.arrivals().into_iter().filter(|arrival| arrival.refused && arrival.at >= cut.at).map(|arrival| arrival.at).collect();
+    cut.attempts = proxy.attempts(device_id, cut.at);
     if cut.returned.is_some() {
         // A result that came over while the connection was held does not count as sent again.
         for sent in [&held, &outage] {

@@ -31,6 +31,17 @@ pub struct Arrival {
     pub opening: Opening,
 }
 
+impl Arrival {
+    fn is_of(&self, device_id: &str) -> bool {
+        match &self.opening {
+            Opening::Plain(connect) => {
+                connect.client_id.contains(device_id) || connect.will.as_ref().is_some_and(|will| will.topic.contains(&format!("/{device_id}/")))
+            }
+            _ => false,
+        }
+    }
+}
+
 #[derive(Debug)]
 struct Shared {
     broker: (String, u16),
@@ -73,9 +84,16 @@ impl Proxy {
         self.shared.mode.send_replace(mode);
     }
 
-    /// Everything that came.
-    pub fn arrivals(&self) -> Vec<Arrival> {
-        self.shared.arrivals().clone()
+    /// When `device_id`, or somebody who did not say who it is, tried in vain to come through, from `since` on.
+    pub fn attempts(&self, device_id: &str, since: Duration) -> Vec<Duration> {
+        let arrivals = self.shared.arrivals();
+        let may_be = |arrival: &&Arrival| !matches!(arrival.opening, Opening::Plain(_)) || arrival.is_of(device_id);
+        arrivals.iter().filter(|arrival| arrival.refused && arrival.at >= since).filter(may_be).map(|arrival| arrival.at).collect()
+    }
+
+    /// Whether `device_id` itself came through, as its CONNECT says.
+    pub fn knows(&self, device_id: &str) -> bool {
+        self.shared.arrivals().iter().any(|arrival| !arrival.refused && arrival.is_of(device_id))
     }
 
     /// The newest connection that passed through and said who it is: encrypted, or with its CONNECT. That of `device_id`, when
@@ -121,9 +139,21 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
             arrivals.push(Arrival { at: shared.began.elapsed(), refused, opening: Opening::More });
             arrivals.len() - 1
         };
-        if !refused {
+        if refused {
+            tokio::spawn(turn_away(device, place, shared.clone()));
+        } else {
             tokio::spawn(pass(device, place, shared.clone()));
         }
+    }
+}
+
+/// Reads who it is, as far as it says so at once, and hangs up.
+async fn turn_away(mut device: TcpStream, place: usize, shared: Arc<Shared>) {
+    let mut first = vec![0u8; 4096];
+    if let Ok(Ok(count)) = tokio::time::timeout(Duration::from_millis(300), device.read(&mut first)).await
+        && let Some(arrival) = shared.arrivals().get_mut(place)
+    {
+        arrival.opening = opening(&first[..count]);
     }
 }
 

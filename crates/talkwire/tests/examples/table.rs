@@ -77,3 +77,12 @@ fn the_table_lists_every_check_by_its_name() {
         assert!(ITEMS.iter().all(|item| column.get(item.id).is_some_and(|sign| ["✓", "✗", "·"].contains(&sign.as_str()))), "{name}");
     }
 }
+
+#[test]
+fn the_document_says_how_to_mend_every_check() {
+    let text = std::fs::read_to_string(path()).expect("docs/integration.md can be read");
+    for item in ITEMS {
+        let row = format!("| {} | {} | {} |", item.id, item.name, item.mend.replace('|', "\\|"));
+        assert!(text.contains(&row), "docs/integration.md lacks\n{row}");
+    }
+}

@@ -153,6 +153,9 @@ pub fn batch(evidence: &Evidence) -> Verdict {
 
 /// C05.
 pub fn malformed(evidence: &Evidence) -> Verdict {
+    if evidence.cut.as_ref().is_some_and(|cut| cut.returned.is_none()) {
+        return skipped("the device did not come back (see R01)");
+    }
     let exchange = match tried(evidence, Purpose::Nonsense).and_then(|_| tried(evidence, Purpose::AfterNonsense)) {
         Ok(exchange) => exchange,
         Err(verdict) => return verdict,
