@@ -8,5 +8,7 @@ mod device;
 mod every_check;
 #[path = "check/exchange.rs"]
 mod exchange;
+#[path = "check/mosquitto.rs"]
+mod mosquitto;
 #[path = "check/own_broker.rs"]
 mod own_broker;

@@ -17,13 +17,13 @@ const WORST: &[&str] = &[
 const NOISY: &[&str] = &["B08", "B13", "B14", "B15", "B16", "B17", "B18", "R03", "R04", "P02", "P04", "P05"];
 const GONE: &[&str] = &["C03", "R01", "P03"];
 
-fn options(port: u16) -> Options {
+pub fn options(port: u16) -> Options {
     let target = Target::parse(&format!("mqtt://127.0.0.1:{port}")).unwrap();
     let options = Options::new(format!("acme/home/{ID}").parse().unwrap(), target).quick();
     Options { proxy: Some(free_address()), watch: Duration::from_secs(9), rounds: 6, ..options }
 }
 
-async fn report(options: &Options) -> Report {
+pub async fn report(options: &Options) -> Report {
     let evidence = inspect(options, |_| {}).await.unwrap();
     Report::judge(&evidence, "test")
 }
