@@ -234,7 +234,7 @@ fn with_alternatives(core: &Core, op: &str, mut answer: Answer) -> Answer {
 
 /// An answer that is too large to send says so; a change that was made is never hidden by that.
 fn fit(core: &Core, op: &str, answer: Answer) -> Answer {
-    let bytes = answer.encode(unix_ms()).to_string().len();
+    let bytes = core.voice.post().seal().bytes(answer.encode(unix_ms()).to_string().len());
     let limit = core.config.max_message_bytes.min(core.voice.link().packet_limit().saturating_sub(HEADER));
     if bytes <= limit {
         return answer;

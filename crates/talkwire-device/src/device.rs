@@ -10,7 +10,10 @@ use crate::disk::Folder;
 use crate::error::DeviceError;
 use crate::keeper::Keeper;
 use crate::memory::Memory;
+use crate::outbox::Outbox;
+use crate::post::Post;
 use crate::run;
+use crate::seal::Seal;
 use crate::tool::{AnyTool, Tool};
 use crate::voice::{Voice, will};
 use serde_json::{Map, Value, json};
@@ -74,13 +77,19 @@ impl Builder {
         let mut keeper = Keeper::open(acts.clone(), disk, clock.clone(), config.allow_unguarded_acts).map_err(unreadable)?;
         keeper.tick().await;
 
+        let has_secret = config.broker.password.is_some() || config.broker.password_file.is_some();
+        let seal = Seal::new(config.fernet_key.clone())?;
+        let will = will(&config.key, &seal).map_err(|error| DeviceError::Key(error.to_string()))?;
+        let outbox = open_outbox(&config).await?;
         let (link, events) = Link::connect(LinkConfig {
-            username: config.broker.username.clone(),
+            username: config.broker.username.clone().or_else(|| has_secret.then(|| config.client_id.clone())),
             password: config.broker.password.clone(),
+            password_file: config.broker.password_file.clone(),
+            tls: config.broker.tls.clone(),
             keep_alive: config.keep_alive,
             backoff: config.backoff,
-            will: Some(will(&config.key)),
-            max_packet_bytes: config.max_message_bytes.max(limits::MESSAGE_BYTES) + PACKET_EXTRA,
+            will: Some(will),
+            max_packet_bytes: seal.bytes(config.max_message_bytes.max(limits::MESSAGE_BYTES)) + PACKET_EXTRA,
             ..LinkConfig::new(config.broker.host.clone(), config.broker.port, config.client_id.clone())
         })?;
         link.subscribe(Topic::Device(config.key.clone(), DeviceTail::CmdReq).to_string(), Qos::AtLeastOnce);
@@ -88,8 +97,9 @@ impl Builder {
             link.subscribe(Topic::Group(config.key.tenant.clone(), config.key.site.clone(), group.clone()).to_string(), Qos::AtLeastOnce);
         }
         let counters = Arc::new(Counters::start());
+        let (post, delivery) = Post::open(link, seal, counters.clone(), config.rates, outbox, config.outbox.max_messages);
         let core = Arc::new(Core {
-            voice: Voice::new(config.key.clone(), link, counters.clone()),
+            voice: Voice::new(config.key.clone(), post, counters.clone()),
             counters,
             catalog,
             has_acts: !acts.is_empty(),
@@ -109,8 +119,18 @@ impl Builder {
             tokio::spawn(run::keep(core.clone())).abort_handle(),
             tokio::spawn(run::tell_state(core.clone())).abort_handle(),
         ];
-        Ok(Running { device: Device { core }, tasks: Tasks(tasks) })
+        let delivery = Tasks(vec![tokio::spawn(delivery).abort_handle()]);
+        Ok(Running { device: Device { core }, tasks: Tasks(tasks), delivery })
     }
+}
+
+/// Opens the outbox, which may read a disk.
+async fn open_outbox(config: &DeviceConfig) -> Result<Outbox, DeviceError> {
+    let (max_messages, max_bytes) = (config.outbox.max_messages, config.outbox.max_bytes);
+    let Some(file) = config.outbox.file(&config.data_dir) else { return Ok(Outbox::in_memory(max_messages, max_bytes)) };
+    let path = file.clone();
+    let opened = tokio::task::spawn_blocking(move || Outbox::open(&path, max_messages, max_bytes)).await;
+    opened.map_err(std::io::Error::other).and_then(|opened| opened).map_err(|source| DeviceError::Outbox { file, source })
 }
 
 /// A handle with which a running device speaks. Clones speak for the same device.
@@ -152,14 +172,19 @@ impl Device {
         }
     }
 
-    /// Sends one figure of a metric. Not kept while the device is offline.
+    /// Sends one figure of a metric: at once and unacknowledged, or, while the device is offline or over its rate, through the outbox.
     pub fn telemetry(&self, metric: &str, value: impl Into<Value>, unit: &str) {
         self.core.voice.telemetry(metric, value.into(), unit);
     }
 
-    /// Sends an event. It waits for the connection while the device is offline, but not over a restart.
+    /// Sends an event. It waits in the outbox until the broker has it, also over a restart.
     pub fn event(&self, event_type: &str, severity: Severity, data: Value) {
-        self.core.voice.event(event_type, severity, &data).forget();
+        self.core.voice.event(event_type, severity, &data);
+    }
+
+    /// Waits until what was said so far is in the outbox, so that it survives a kill. Without a call this takes milliseconds.
+    pub async fn kept(&self) {
+        self.core.voice.post().kept().await;
     }
 
     /// Says what the device sees of the network.
@@ -179,7 +204,10 @@ impl Device {
         if before != available {
             let change = json!({"tool": op, "change_type": "availability", "old_value": before, "new_value": available, "reason": reason});
             self.core.voice.capability_update(&[change]);
-            self.core.voice.attr(self.core.catalog.attr(&self.core.config));
+            // At the next connect it is said in any case.
+            if self.is_online() {
+                self.core.voice.attr(self.core.catalog.attr(&self.core.config));
+            }
         }
         true
     }
@@ -202,6 +230,8 @@ impl Drop for Tasks {
 pub struct Running {
     device: Device,
     tasks: Tasks,
+    /// Goes on while the device stops.
+    delivery: Tasks,
 }
 
 impl Deref for Running {
@@ -219,8 +249,8 @@ impl Running {
 
     /// Takes no more commands, restores what nobody confirmed, says `offline` and disconnects. Takes at most about five seconds.
     pub async fn shutdown(self) {
-        drop(self.tasks);
-        let core = self.device.core;
+        let Self { device: Device { core }, tasks, delivery } = self;
+        drop(tasks);
         let stop = async {
             core.keeper.lock().await.stop().await;
             run::report(&core).await;
@@ -228,10 +258,17 @@ impl Running {
         if tokio::time::timeout(Duration::from_secs(3), stop).await.is_err() {
             tracing::warn!("stopping before everything unconfirmed was restored; the next start does it");
         }
+        if tokio::time::timeout(Duration::from_secs(1), core.voice.post().kept()).await.is_err() {
+            tracing::warn!("stopping before everything that was said is on the disk");
+        }
         let link = core.voice.link();
+        if link.is_up() && tokio::time::timeout(Duration::from_secs(1), core.voice.post().empty()).await.is_err() {
+            tracing::info!("stopping while messages wait; they are sent after the next start");
+        }
         if link.is_up() && tokio::time::timeout(Duration::from_secs(1), core.voice.offline()).await.is_err() {
             tracing::debug!("no goodbye");
         }
+        drop(delivery);
         link.close(Duration::from_secs(1)).await;
     }
 }

@@ -17,6 +17,20 @@ pub enum DeviceError {
         /// What the system says.
         source: std::io::Error,
     },
+    /// The outbox cannot be used.
+    #[error("the outbox {file} cannot be used; make its folder writable for this device alone, or choose another place")]
+    Outbox {
+        /// Its file.
+        file: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The configuration asks for something that this program was built without.
+    #[error("this program was built without the feature `{0}`; build it with the feature, or leave the setting out")]
+    Feature(&'static str),
+    /// The key of the payloads cannot be used.
+    #[error("payloads cannot be encrypted: {0}")]
+    Key(String),
     /// Two tools answer to the same op.
     #[error("two tools answer to {0}; remove one")]
     DoubleOp(String),

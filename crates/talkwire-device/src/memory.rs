@@ -6,7 +6,8 @@ use talkwire_proto::command::Answer;
 
 const IDS: usize = 1000;
 const BYTES: usize = 8 * 1024 * 1024;
-const AGE: Duration = Duration::from_secs(24 * 3600);
+/// `spec/rtk-integration-guide.md` (memory): nothing older than an hour. What was changed is remembered longer, by the journal.
+const AGE: Duration = Duration::from_secs(3600);
 
 /// What is known of an id.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,7 +20,7 @@ pub(crate) enum Known {
     Answered(Box<Answer>),
 }
 
-/// The last commands, at most 1,000, 24 hours and 8 MiB of answers. Running ones are never forgotten.
+/// The last commands, at most 1,000, one hour and 8 MiB of answers. Running ones are never forgotten.
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
     known: HashMap<String, Option<(Box<Answer>, usize)>>,

@@ -18,6 +18,7 @@ pub(crate) async fn listen(core: Arc<Core>, mut events: Events) {
                 core.voice.online();
                 core.voice.attr(core.catalog.attr(&core.config));
                 core.voice.state(&core.state_report());
+                core.voice.post().wake();
                 core.lost_since.send_replace(None);
                 core.keeper_moved.notify_one();
             }
@@ -27,7 +28,14 @@ pub(crate) async fn listen(core: Arc<Core>, mut events: Events) {
                 core.lost_since.send_if_modified(|since| since.is_none() && since.replace(now).is_none());
                 core.keeper_moved.notify_one();
             }
-            LinkEvent::Message(message) => desk::take(&core, &message.payload),
+            LinkEvent::Message(message) => match core.voice.post().seal().open(&message.payload) {
+                Ok(text) => desk::take(&core, &text),
+                Err(error) => {
+                    add(&core.counters.messages_received, 1);
+                    add(&core.counters.sealed_wrong, 1);
+                    tracing::warn!(%error, "command not opened");
+                }
+            },
             LinkEvent::Missed { count } => {
                 add(&core.counters.missed, count);
                 tracing::warn!(count, "commands came faster than they were read");
@@ -59,7 +67,7 @@ pub(crate) async fn keep(core: Arc<Core>) {
 pub(crate) async fn report(core: &Arc<Core>) {
     let reports = core.keeper.lock().await.reports();
     for report in reports {
-        let sent = core.voice.event(report.event_type, report.severity, &report.data).await;
+        let sent = core.voice.event_now(report.event_type, report.severity, &report.data).await;
         core.keeper.lock().await.reported(&report.key, sent.is_ok()).await;
         match sent {
             Ok(()) | Err(LinkError::Closed) => {}

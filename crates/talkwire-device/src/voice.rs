@@ -2,68 +2,65 @@
 
 use crate::clock::unix_ms;
 use crate::config::StateReport;
-use crate::counters::{Counters, add};
+use crate::counters::Counters;
+use crate::letter::{Class, Letter};
+use crate::post::Post;
+use crate::seal::{Seal, SealError};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
-use talkwire_link::{Link, LinkError, Message, PublishHandle, Qos};
+use talkwire_link::{Link, LinkError, Message, Qos};
 use talkwire_proto::command::{Ack, Answer};
 use talkwire_proto::event::Severity;
 use talkwire_proto::{DeviceKey, DeviceTail, Topic};
 
-/// The device's end of the link.
+/// The device's mouth.
 #[derive(Debug, Clone)]
 pub(crate) struct Voice {
     key: DeviceKey,
-    link: Link,
+    post: Post,
     counters: Arc<Counters>,
 }
 
 impl Voice {
-    pub(crate) fn new(key: DeviceKey, link: Link, counters: Arc<Counters>) -> Self {
-        Self { key, link, counters }
+    pub(crate) fn new(key: DeviceKey, post: Post, counters: Arc<Counters>) -> Self {
+        Self { key, post, counters }
     }
 
     pub(crate) fn link(&self) -> &Link {
-        &self.link
+        self.post.link()
     }
 
-    /// Sends a message; a failure is counted and logged.
-    fn say(&self, tail: DeviceTail, body: &Value) {
-        let (handle, counters) = (self.send(tail.clone(), body), self.counters.clone());
-        tokio::spawn(async move {
-            match handle.await {
-                // Figures and reports from before the connection was made are simply too early.
-                Ok(()) | Err(LinkError::Down | LinkError::Closed) => {}
-                Err(error) => {
-                    add(&counters.unsent, 1);
-                    tracing::warn!(%error, %tail, "message not sent");
-                }
-            }
-        });
+    pub(crate) fn post(&self) -> &Post {
+        &self.post
     }
 
-    fn send(&self, tail: DeviceTail, body: &Value) -> PublishHandle {
-        add(&self.counters.messages_sent, 1);
-        let qos = if matches!(tail, DeviceTail::Telemetry(_)) { Qos::AtMostOnce } else { Qos::AtLeastOnce };
+    /// What only now has a meaning: it is not kept over a restart.
+    fn message(&self, tail: DeviceTail, body: &Value) -> Message {
         let retain = tail.is_retained();
-        self.link.publish(Topic::Device(self.key.clone(), tail).to_string(), body.to_string(), qos, retain)
+        Message { topic: Topic::Device(self.key.clone(), tail).to_string(), payload: body.to_string().into(), qos: Qos::AtLeastOnce, retain }
+    }
+
+    /// What must arrive.
+    fn letter(&self, class: Class, tail: DeviceTail, body: &Value) -> Letter {
+        Letter { class, topic: Topic::Device(self.key.clone(), tail).to_string(), text: body.to_string() }
     }
 
     pub(crate) fn online(&self) {
-        self.say(DeviceTail::Lwt, &json!({"schema": "lwt/1.0", "ts": unix_ms(), "status": "online"}));
+        let body = json!({"schema": "lwt/1.0", "ts": unix_ms(), "status": "online"});
+        self.post.say(self.message(DeviceTail::Lwt, &body));
     }
 
     pub(crate) async fn offline(&self) {
         let now = unix_ms();
         let body = json!({"schema": "lwt/1.0", "ts": now, "status": "offline", "reason": "shutdown", "last_seen": now});
-        if let Err(error) = self.send(DeviceTail::Lwt, &body).await {
+        if let Some(Err(error)) = self.said(DeviceTail::Lwt, &body).await {
             tracing::debug!(%error, "no goodbye");
         }
     }
 
     pub(crate) fn attr(&self, mut body: Map<String, Value>) {
         body.insert("ts".into(), json!(unix_ms()));
-        self.say(DeviceTail::Attr, &Value::Object(body));
+        self.post.say(self.message(DeviceTail::Attr, &Value::Object(body)));
     }
 
     pub(crate) fn state(&self, report: &StateReport) {
@@ -72,45 +69,60 @@ impl Voice {
         body.insert("schema".into(), json!("state/1.0"));
         body.insert("ts".into(), json!(unix_ms()));
         body.extend(state_fields(report, &self.counters));
-        self.say(DeviceTail::State, &Value::Object(body));
+        self.post.state(self.message(DeviceTail::State, &Value::Object(body)));
     }
 
     pub(crate) fn telemetry(&self, metric: &str, value: Value, unit: &str) {
         let body = json!({"schema": format!("telemetry.{metric}/1.0"), "ts": unix_ms(), "value": value, "unit": unit});
-        self.say(DeviceTail::Telemetry(metric.into()), &body);
+        self.post.telemetry(self.letter(Class::Telemetry, DeviceTail::Telemetry(metric.into()), &body));
     }
 
-    /// Sends an event; awaiting the handle means that the broker has it.
-    pub(crate) fn event(&self, event_type: &str, severity: Severity, data: &Value) -> PublishHandle {
-        let body = json!({"schema": format!("evt.{event_type}/1.0"), "ts": unix_ms(), "device_id": self.key.device_id,
-            "event_type": event_type, "severity": severity, "data": data});
-        self.send(DeviceTail::Event(event_type.into()), &body)
+    pub(crate) fn event(&self, event_type: &str, severity: Severity, data: &Value) {
+        let body = self.event_body(event_type, severity, data);
+        self.post.send(self.letter(Class::Event, DeviceTail::Event(event_type.into()), &body));
+    }
+
+    /// Sends an event of which the journal keeps that it must be sent; `Ok`: the broker has it.
+    pub(crate) async fn event_now(&self, event_type: &str, severity: Severity, data: &Value) -> Result<(), LinkError> {
+        let body = self.event_body(event_type, severity, data);
+        self.said(DeviceTail::Event(event_type.into()), &body).await.unwrap_or(Err(LinkError::Down))
+    }
+
+    fn event_body(&self, event_type: &str, severity: Severity, data: &Value) -> Value {
+        json!({"schema": format!("evt.{event_type}/1.0"), "ts": unix_ms(), "device_id": self.key.device_id,
+            "event_type": event_type, "severity": severity, "data": data})
+    }
+
+    async fn said(&self, tail: DeviceTail, body: &Value) -> Option<Result<(), LinkError>> {
+        Some(self.post.say_and_watch(self.message(tail, body))?.await)
     }
 
     pub(crate) fn topology(&self, discovered_devices: &[Value], connections: &[Value], changes: &[Value]) {
         let body = json!({"schema": "topology.update/1.0", "ts": unix_ms(), "discovered_devices": discovered_devices,
             "connections": connections, "changes": changes});
-        self.say(DeviceTail::Topology("update".into()), &body);
+        self.post.send(self.letter(Class::Report, DeviceTail::Topology("update".into()), &body));
     }
 
     pub(crate) fn diagnostics(&self, test: &str, mut fields: Map<String, Value>) {
         fields.insert("schema".into(), json!(format!("diagnostics.{test}/1.0")));
         fields.insert("ts".into(), json!(unix_ms()));
-        self.say(DeviceTail::Diagnostics(test.into()), &Value::Object(fields));
+        self.post.send(self.letter(Class::Report, DeviceTail::Diagnostics(test.into()), &Value::Object(fields)));
     }
 
     pub(crate) fn capability_update(&self, changes: &[Value]) {
         let now = unix_ms();
         let update = json!({"device_id": self.key.device_id, "timestamp": now, "changes": changes});
-        self.say(DeviceTail::CapabilityUpdate, &json!({"schema": "capability.update/1.0", "ts": now, "capability_update": update}));
+        let body = json!({"schema": "capability.update/1.0", "ts": now, "capability_update": update});
+        self.post.send(self.letter(Class::Report, DeviceTail::CapabilityUpdate, &body));
     }
 
     pub(crate) fn ack(&self, id: &str) {
-        self.say(DeviceTail::CmdAck, &Ack { id: id.into(), accepted: true, reason: None }.encode(unix_ms()));
+        let body = Ack { id: id.into(), accepted: true, reason: None }.encode(unix_ms());
+        self.post.say(self.message(DeviceTail::CmdAck, &body));
     }
 
     pub(crate) fn answer(&self, answer: &Answer) {
-        self.say(DeviceTail::CmdRes, &answer.encode(unix_ms()));
+        self.post.send(self.letter(Class::Answer, DeviceTail::CmdRes, &answer.encode(unix_ms())));
     }
 }
 
@@ -127,8 +139,9 @@ pub(crate) fn state_fields(report: &StateReport, counters: &Counters) -> Map<Str
 }
 
 /// What the broker says when the device is gone without a goodbye.
-pub(crate) fn will(key: &DeviceKey) -> Message {
+pub(crate) fn will(key: &DeviceKey, seal: &Seal) -> Result<Message, SealError> {
     let now = unix_ms();
     let body = json!({"schema": "lwt/1.0", "ts": now, "status": "offline", "reason": "unexpected_disconnect", "last_seen": now});
-    Message { topic: Topic::Device(key.clone(), DeviceTail::Lwt).to_string(), payload: body.to_string().into(), qos: Qos::AtLeastOnce, retain: true }
+    let topic = Topic::Device(key.clone(), DeviceTail::Lwt).to_string();
+    Ok(Message { topic, payload: seal.close(body.to_string())?.into(), qos: Qos::AtLeastOnce, retain: true })
 }

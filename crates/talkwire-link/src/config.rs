@@ -3,7 +3,10 @@
 use crate::backoff::Backoff;
 use crate::error::LinkError;
 use crate::message::Message;
+use crate::session::Resume;
+use crate::tls::Tls;
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// A password whose `Debug` shows nothing.
@@ -39,11 +42,14 @@ pub struct LinkConfig {
     pub username: Option<String>,
     /// Password, when the broker asks for one.
     pub password: Option<Password>,
+    /// A file whose first line is the password. It is read at every connect, so that a token can be renewed beside us.
+    pub password_file: Option<PathBuf>,
+    /// Whether and how the connection is protected; `None`: plain TCP.
+    pub tls: Option<Tls>,
     /// How often the connection is proved alive when nothing else is said. A silent loss is seen within twice this time.
     pub keep_alive: Duration,
     /// `true`: every connection starts with an empty session. `false`: a reconnect resumes the session, so that messages
-    /// which the broker kept meanwhile arrive. The first connection of a process always starts empty, since the
-    /// acknowledgements that it owed died with the process before it.
+    /// which the broker kept meanwhile arrive, also those that it kept while this program was not running.
     pub clean_start: bool,
     /// How long the broker keeps the session of a lost connection, when `clean_start` is `false`.
     pub session_expiry: Duration,
@@ -69,6 +75,8 @@ impl LinkConfig {
             client_id: client_id.into(),
             username: None,
             password: None,
+            password_file: None,
+            tls: None,
             keep_alive: Duration::from_secs(60),
             clean_start: false,
             session_expiry: Duration::from_secs(3600),
@@ -93,22 +101,17 @@ impl LinkConfig {
         }
         let mut options = rumqttc::MqttOptions::new(self.client_id.clone(), (self.host.clone(), self.port));
         options.set_keep_alive(u16::try_from(self.keep_alive.as_secs()).unwrap_or(u16::MAX));
-        options.set_clean_start(true);
+        options.set_clean_start(self.clean_start);
         if !self.clean_start {
+            options.set_session_store(Resume(rumqttc::PersistedAckMode::Automatic));
             options.set_session_expiry_interval(Some(u32::try_from(self.session_expiry.as_secs()).unwrap_or(u32::MAX)));
         }
         options.set_max_packet_size(Some(u32::try_from(self.max_packet_bytes).unwrap_or(u32::MAX)));
         options.set_max_request_batch(64);
-        match (&self.username, &self.password) {
-            (Some(username), Some(password)) => {
-                options.set_credentials(username.clone(), password.text().as_bytes().to_vec());
-            }
-            (Some(username), None) => {
-                options.set_username(username.clone());
-            }
-            (None, Some(_)) => return wrong("`password` is given without `username`"),
-            (None, None) => {}
+        if self.username.is_none() && (self.password.is_some() || self.password_file.is_some()) {
+            return wrong("`password` is given without `username`");
         }
+        self.renew(&mut options)?;
         if let Some(will) = &self.will {
             options.set_last_will(rumqttc::LastWill::new(will.topic.clone(), will.payload.to_vec(), will.qos.wire(), will.retain, None));
         }
@@ -116,6 +119,26 @@ impl LinkConfig {
         network.set_tcp_nodelay(true);
         options.set_network_options(network);
         Ok(options)
+    }
+
+    /// Reads what may change between two connections: the password and the certificates.
+    pub(crate) fn renew(&self, options: &mut rumqttc::MqttOptions) -> Result<(), LinkError> {
+        if let Some(username) = &self.username {
+            match self.secret()? {
+                Some(password) => options.set_credentials(username.clone(), password.text().as_bytes().to_vec()),
+                None => options.set_username(username.clone()),
+            };
+        }
+        if let Some(tls) = &self.tls {
+            options.set_transport(tls.transport()?);
+        }
+        Ok(())
+    }
+
+    fn secret(&self) -> Result<Option<Password>, LinkError> {
+        let Some(file) = &self.password_file else { return Ok(self.password.clone()) };
+        let text = std::fs::read_to_string(file).map_err(|error| LinkError::file("password", file, &error.to_string()))?;
+        Ok(Some(text.lines().next().unwrap_or_default().into()))
     }
 }
 

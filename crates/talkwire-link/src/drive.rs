@@ -1,10 +1,11 @@
 //! The loop that keeps the connection: connects, subscribes, receives, and waits between attempts.
 
+use crate::config::LinkConfig;
 use crate::error::LinkError;
 use crate::events::LinkEvent;
 use crate::link::{Phase, Shared};
 use crate::message::{Message, Qos};
-use rumqttc::{AsyncClient, ConnAck, ConnectionError, Event, EventLoop, Packet, Publish, SubscribeFilterInput};
+use rumqttc::{AsyncClient, ConnAck, ConnectionError, Event, EventLoop, Packet, Publish, StateError, SubscribeFilterInput};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -21,7 +22,7 @@ pub(crate) async fn drive(mut eventloop: EventLoop, client: AsyncClient, shared:
             Ok(Event::Incoming(Packet::ConnAck(connack))) => {
                 connected_at = Some(Instant::now());
                 last_why.clear();
-                eventloop.options.set_clean_start(shared.config.clean_start);
+                eventloop.options.set_clean_start(shared.config.clean_start).clear_session_store();
                 shared.accept_limit(connack.properties.as_ref().and_then(|properties| properties.max_packet_size));
                 shared.enter(Phase::Connected);
                 subscribing = Some(tokio::spawn(come_up(connack, client.clone(), shared.clone())));
@@ -41,7 +42,9 @@ pub(crate) async fn drive(mut eventloop: EventLoop, client: AsyncClient, shared:
                     break;
                 }
                 failures = if connected_at.is_some_and(|at| at.elapsed() >= STEADY) { 1 } else { failures.saturating_add(1) };
-                let why = if connected_at.is_some() && !last_why.is_empty() { std::mem::take(&mut last_why) } else { error.to_string() };
+                // A session whose state the broker and we do not agree about is given up, or it would end every connection.
+                let quarrel = matches!(error, ConnectionError::SessionStateMismatch { .. } | ConnectionError::MqttState(StateError::ProtocolViolation(_)));
+                let why = if connected_at.is_some() && !last_why.is_empty() { std::mem::take(&mut last_why) } else { explain(&error, &shared.config) };
                 if connected_at.take().is_some() || why != last_why {
                     tracing::info!(%why, "link down");
                     shared.events.push(LinkEvent::Down { why: why.clone() });
@@ -52,10 +55,46 @@ pub(crate) async fn drive(mut eventloop: EventLoop, client: AsyncClient, shared:
                     () = tokio::time::sleep(shared.config.backoff.jittered(failures)) => {}
                     _ = closing.wait_for(|closing| *closing) => break,
                 }
+                if quarrel {
+                    tracing::info!("starting an empty session");
+                    eventloop.reset_session_state();
+                    eventloop.options.set_clean_start(true);
+                }
+                if let Err(error) = shared.config.renew(&mut eventloop.options) {
+                    tracing::warn!(%error, "the last ones are used");
+                }
             }
         }
     }
     shared.enter(Phase::Down);
+}
+
+/// The reason of a failed attempt in words, with what to do about the frequent ones.
+fn explain(error: &ConnectionError, config: &LinkConfig) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        source = cause.source();
+    }
+    let advice = [
+        ("UnknownIssuer", "the broker's certificate is not signed by an authority that we trust; give the file of its CA"),
+        ("NotValidForName", "the broker's certificate is for another name; connect by a name that it carries"),
+        ("NotValidYet", "the broker's certificate is not valid yet; is the clock of this machine right?"),
+        ("Expired", "the broker's certificate has expired; is the clock of this machine right?"),
+        ("CertificateRequired", "the broker asks for a client certificate; give one with its key"),
+        ("BadUserNamePassword", "the broker refused user name or password"),
+        ("NotAuthorized", "the broker refused user name or password, or this client id"),
+        ("Connection refused", "nothing listens there; is the broker running, and the port right?"),
+        ("InvalidContentType", "the broker does not speak TLS on this port"),
+    ];
+    match advice.iter().find(|(word, _)| text.contains(word)) {
+        Some((_, advice)) => format!("{}:{}: {text}; {advice}", config.host, config.port),
+        None => format!("{}:{}: {text}", config.host, config.port),
+    }
 }
 
 /// Asks for every subscription; when they are granted, the link is up.

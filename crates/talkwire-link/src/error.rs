@@ -1,6 +1,7 @@
 //! What can go wrong on the pipe.
 
 use crate::config::LinkConfig;
+use std::path::Path;
 
 /// Why the link could not do what was asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -30,6 +31,12 @@ pub enum LinkError {
     /// The broker refused the message.
     #[error("the broker refused the message: {0}")]
     Refused(String),
+    /// The broker has no room for the message now (MQTT 5 reason 0x97); it may be sent again later.
+    #[error("the broker has no room now; the message may be sent again later")]
+    NoRoom,
+    /// The connection was lost, and with it perhaps a message that was asked to go over it only ([`crate::Link::publish_once`]).
+    #[error("the connection was lost before the broker acknowledged the message")]
+    SessionLost,
     /// The link was closed first.
     #[error("the link is closed")]
     Closed,
@@ -38,5 +45,9 @@ pub enum LinkError {
 impl LinkError {
     pub(crate) fn full(config: &LinkConfig) -> Self {
         Self::Full(config.queue)
+    }
+
+    pub(crate) fn file(what: &str, path: &Path, why: &str) -> Self {
+        Self::Config(format!("the {what} in {} cannot be used: {why}", path.display()))
     }
 }

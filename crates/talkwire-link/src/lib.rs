@@ -26,6 +26,8 @@ mod events;
 mod link;
 mod message;
 mod outgoing;
+mod session;
+mod tls;
 
 pub use backoff::Backoff;
 pub use config::{LinkConfig, Password};
@@ -34,3 +36,4 @@ pub use events::{Events, LinkEvent};
 pub use link::Link;
 pub use message::{Message, Qos};
 pub use outgoing::PublishHandle;
+pub use tls::Tls;

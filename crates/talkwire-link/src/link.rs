@@ -9,7 +9,7 @@ use crate::outgoing::{Outgoing, PublishHandle, send_all};
 use bytes::Bytes;
 use rumqttc::AsyncClient;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
@@ -33,6 +33,8 @@ pub(crate) struct Shared {
     pub(crate) events: Arc<EventQueue>,
     pub(crate) closing: watch::Sender<bool>,
     broker_limit: AtomicUsize,
+    /// Rises with each lost connection.
+    losses: AtomicU64,
 }
 
 impl Shared {
@@ -45,7 +47,13 @@ impl Shared {
     }
 
     pub(crate) fn enter(&self, phase: Phase) {
-        self.phase.send_if_modified(|now| *now != Phase::Closed && std::mem::replace(now, phase) != phase);
+        self.phase.send_if_modified(|now| {
+            let moved = *now != Phase::Closed && std::mem::replace(now, phase) != phase;
+            if moved && phase == Phase::Down {
+                self.losses.fetch_add(1, Ordering::Release);
+            }
+            moved
+        });
     }
 
     pub(crate) async fn wait_up(&self) -> Result<(), LinkError> {
@@ -54,10 +62,17 @@ impl Shared {
         if matches!(reached, Ok(Phase::Up)) { Ok(()) } else { Err(LinkError::Closed) }
     }
 
+    pub(crate) fn losses(&self) -> u64 {
+        self.losses.load(Ordering::Acquire)
+    }
+
     pub(crate) fn filters(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Qos>> {
         self.filters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+/// Told the fate of one message.
+type Done = oneshot::Sender<Result<(), LinkError>>;
 
 /// An MQTT 5 connection that is made again for ever when it is lost.
 ///
@@ -100,6 +115,7 @@ impl Link {
             events: events.clone(),
             closing: watch::Sender::new(false),
             broker_limit: AtomicUsize::new(usize::MAX),
+            losses: AtomicU64::new(0),
         });
         let (outgoing, waiting) = mpsc::unbounded_channel();
         tokio::spawn(send_all(waiting, client.clone(), shared.clone()));
@@ -119,16 +135,27 @@ impl Link {
     /// [`LinkConfig::queue`] messages wait, further ones end with [`LinkError::Full`]. A message of QoS 0 is not kept.
     /// Messages of one link leave in the order of the calls.
     pub fn publish(&self, topic: impl Into<String>, payload: impl Into<Bytes>, qos: Qos, retain: bool) -> PublishHandle {
-        let message = Message { topic: topic.into(), payload: payload.into(), qos, retain };
+        self.start(Message { topic: topic.into(), payload: payload.into(), qos, retain }, None)
+    }
+
+    /// Like [`Link::publish`], but over this connection only: a message whose connection or session is lost before the
+    /// acknowledgement ends with [`LinkError::SessionLost`] instead of
+    /// going again by itself: for whoever keeps the messages and sends them again in order.
+    pub fn publish_once(&self, message: Message) -> PublishHandle {
+        let losses = self.shared.losses();
+        self.start(message, Some(losses))
+    }
+
+    fn start(&self, message: Message, once: Option<u64>) -> PublishHandle {
         let (done, handle) = oneshot::channel();
-        if let Err((done, error)) = self.admit(message, done) {
+        if let Err((done, error)) = self.admit(message, done, once) {
             // The receiver is in our hand; it cannot be gone.
             let _ = done.send(Err(error));
         }
         PublishHandle(handle)
     }
 
-    fn admit(&self, message: Message, done: oneshot::Sender<Result<(), LinkError>>) -> Result<(), (oneshot::Sender<Result<(), LinkError>>, LinkError)> {
+    fn admit(&self, message: Message, done: Done, once: Option<u64>) -> Result<(), (Done, LinkError)> {
         let limit = self.shared.config.max_packet_bytes;
         if *self.shared.closing.borrow() {
             return Err((done, LinkError::Closed));
@@ -145,7 +172,7 @@ impl Link {
         let Ok(place) = self.places.clone().try_acquire_owned() else {
             return Err((done, LinkError::full(&self.shared.config)));
         };
-        self.outgoing.send(Outgoing { message, done, place }).map_err(|refused| (refused.0.done, LinkError::Closed))
+        self.outgoing.send(Outgoing { message, done, place, once }).map_err(|refused| (refused.0.done, LinkError::Closed))
     }
 
     /// Subscribes to a filter now and after every reconnect. A refusal by the broker is logged.

@@ -3,7 +3,7 @@
 use crate::error::LinkError;
 use crate::link::Shared;
 use crate::message::{Message, Qos};
-use rumqttc::{AsyncClient, PublishNotice, PublishNoticeError, PublishOptions};
+use rumqttc::{AsyncClient, PubAckReason, PublishNotice, PublishNoticeError, PublishOptions};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -34,20 +34,26 @@ pub(crate) struct Outgoing {
     pub(crate) message: Message,
     pub(crate) done: oneshot::Sender<Result<(), LinkError>>,
     pub(crate) place: OwnedSemaphorePermit,
+    /// For a message that goes over one connection only: how many connections were lost before it.
+    pub(crate) once: Option<u64>,
 }
 
 /// Hands messages to the client in order, each once the link is up.
 pub(crate) async fn send_all(mut waiting: mpsc::UnboundedReceiver<Outgoing>, client: AsyncClient, shared: Arc<Shared>) {
     while let Some(outgoing) = waiting.recv().await {
-        match hand_over(&outgoing.message, &client, &shared).await {
+        match hand_over(&outgoing.message, outgoing.once, &client, &shared).await {
             Ok(notice) => drop(tokio::spawn(follow(outgoing, notice, client.clone(), shared.clone()))),
             Err(error) => finish(outgoing, Err(error)),
         }
     }
 }
 
-async fn hand_over(message: &Message, client: &AsyncClient, shared: &Shared) -> Result<PublishNotice, LinkError> {
-    shared.wait_up().await?;
+async fn hand_over(message: &Message, once: Option<u64>, client: &AsyncClient, shared: &Shared) -> Result<PublishNotice, LinkError> {
+    match once {
+        None => shared.wait_up().await?,
+        Some(losses) if losses != shared.losses() => return Err(LinkError::SessionLost),
+        Some(_) => {}
+    }
     let limit = shared.packet_limit();
     if message.packet_bytes() > limit {
         return Err(LinkError::TooLarge { topic: message.topic.clone(), bytes: message.packet_bytes(), limit });
@@ -64,12 +70,15 @@ async fn follow(outgoing: Outgoing, notice: PublishNotice, client: AsyncClient, 
     let result = loop {
         match notice.wait_completion_async().await {
             Ok(()) => break Ok(()),
+            Err(PublishNoticeError::V5PubAck(PubAckReason::NoMatchingSubscribers)) => break Ok(()),
+            Err(PublishNoticeError::V5PubAck(PubAckReason::QuotaExceeded)) => break Err(LinkError::NoRoom),
             Err(PublishNoticeError::V5PubAck(reason)) => break Err(LinkError::Refused(format!("{reason:?}"))),
             Err(PublishNoticeError::V5PubRec(reason)) => break Err(LinkError::Refused(format!("{reason:?}"))),
             Err(error @ PublishNoticeError::RetainNotSupported) => break Err(LinkError::Refused(error.to_string())),
             Err(_) if outgoing.message.qos == Qos::AtMostOnce => break Err(LinkError::Down),
+            Err(_) if outgoing.once.is_some() => break Err(LinkError::SessionLost),
             // The session with the broker was lost, and the message with it: it is sent again in the next one.
-            Err(_) => match hand_over(&outgoing.message, &client, &shared).await {
+            Err(_) => match hand_over(&outgoing.message, None, &client, &shared).await {
                 Ok(next) => notice = next,
                 Err(error) => break Err(error),
             },

@@ -1,12 +1,17 @@
 //! The agent: the tools of this machine on the device SDK.
 
 use crate::error::LinuxError;
+use crate::exec::{ExecAct, ExecClass, ExecTool};
+use crate::hands::Hands;
 use crate::machine::Machine;
 use crate::root::Root;
+use crate::settings::Settings;
+use crate::surroundings::Surroundings;
 use crate::text::clean;
 use crate::{cpu, hardware, ports, route, status};
 use std::time::Duration;
-use talkwire_device::{Attributes, Builder, Device, DeviceConfig, Running};
+use talkwire_device::{Attributes, Builder, Device, DeviceConfig, Running, Tool};
+use talkwire_proto::op::canonical;
 
 /// How long the processors are watched before the first state is said.
 const FIRST_LOOK: Duration = Duration::from_millis(250);
@@ -25,21 +30,48 @@ pub async fn run(config: DeviceConfig) -> Result<Running, LinuxError> {
 /// # Errors
 /// The same as [`run`].
 pub async fn run_on(root: &Root, config: DeviceConfig) -> Result<Running, LinuxError> {
+    run_with(root, &Settings::default(), config).await
+}
+
+/// [`run_on`] with settings: the hands and the commands of the configuration as well. `config` is [`Settings::device`]'s, perhaps changed.
+///
+/// # Errors
+/// The same as [`run`].
+pub async fn run_with(root: &Root, settings: &Settings, config: DeviceConfig) -> Result<Running, LinuxError> {
     if cpu::times(root).is_none() {
         return Err(LinuxError::NoProc(root.path("proc/stat")));
     }
-    let builder = builder(root, config);
+    let builder = builder_with(root, settings, config);
     tokio::time::sleep(FIRST_LOOK).await;
     Ok(builder.start().await?)
 }
 
 /// The device before it starts, with all tools, the state and the attributes of the machine: for a program that adds tools of its own.
-pub fn builder(root: &Root, mut config: DeviceConfig) -> Builder {
-    let machine = Machine::new(root.clone());
+pub fn builder(root: &Root, config: DeviceConfig) -> Builder {
+    builder_with(root, &Settings::default(), config)
+}
+
+/// [`builder`] with tests that measure against other surroundings than the public internet.
+pub fn builder_within(root: &Root, surroundings: Surroundings, config: DeviceConfig) -> Builder {
+    builder_with(root, &Settings { surroundings, ..Settings::default() }, config)
+}
+
+/// [`builder`] with settings. A command of the configuration stands in for a tool of the machine with the same op.
+pub fn builder_with(root: &Root, settings: &Settings, mut config: DeviceConfig) -> Builder {
     fill(root, &mut config.attributes);
-    let tools = machine.tools();
-    let builder = tools.into_iter().fold(Device::builder(config), Builder::tool);
-    builder.state(move || {
+    let id = config.key.device_id.as_str().to_owned();
+    let name = config.attributes.name.clone().unwrap_or_else(|| id.clone());
+    let machine = Machine::within(root.clone(), settings.surroundings.clone(), Some((id, name)));
+    let mut builder = Device::builder(config);
+    let is_command = |op: &str| settings.exec.keys().any(|command| canonical(command) == canonical(op));
+    for tool in machine.tools().into_iter().filter(|tool| !is_command(tool.op())) {
+        builder = builder.tool(tool);
+    }
+    for (op, entry) in &settings.exec {
+        let tool = ExecTool::new(root, op, entry.get_ref());
+        builder = if entry.get_ref().class == ExecClass::Act { builder.act(ExecAct(tool)) } else { builder.tool(tool) };
+    }
+    Hands::new(root, settings).give_to(builder).state(move || {
         machine.watch();
         status::report(&machine)
     })

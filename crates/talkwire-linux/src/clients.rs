@@ -1,9 +1,10 @@
 //! `clients.list`: who is on the network, by the neighbour table and the leases of dnsmasq.
 
-mod arp;
-mod leases;
+pub(crate) mod arp;
+pub(crate) mod leases;
 
 use crate::machine::Machine;
+use crate::names::given;
 use crate::root::Root;
 use crate::tool::{LinuxTool, cheap};
 use crate::{args, ports, route};
@@ -18,8 +19,6 @@ use talkwire_device::{Args, ToolError};
 
 const OP: &str = "clients.list";
 const ARP: &str = "proc/net/arp";
-/// Where dnsmasq keeps its leases on Debian, OpenWrt and Fedora.
-const LEASES: [&str; 3] = ["var/lib/misc/dnsmasq.leases", "tmp/dhcp.leases", "var/lib/dnsmasq/dnsmasq.leases"];
 /// Most clients of one answer; `total` counts all.
 const MOST: usize = 512;
 
@@ -43,7 +42,7 @@ fn answer(root: &Root, args: &Args) -> Result<Value, ToolError> {
     let wanted = args::mac(args, "client_mac")?;
     let include_offline = args::flag(args, "include_offline")?.unwrap_or(false);
     let neighbours = root.text(ARP).map(|text| arp::parse(&text)).ok_or_else(|| ToolError::failed("the neighbour table cannot be read"))?;
-    let leases: Vec<Lease> = LEASES.into_iter().find_map(|file| root.text(file)).map(|text| leases::parse(&text)).unwrap_or_default();
+    let leases = given::leases(root);
     let now_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let mut clients = gather(here(root, neighbours), leases);
     clients.retain(|mac, client| wanted.as_ref().is_none_or(|wanted| wanted == mac) && (client.interface.is_some() || include_offline));
@@ -69,6 +68,31 @@ fn here(root: &Root, mut neighbours: Vec<Neighbour>) -> Vec<Neighbour> {
         neighbours.retain(|neighbour| neighbour.interface != way_out.interface);
     }
     neighbours
+}
+
+/// Names and addresses of the clients that were heard lately.
+pub(crate) fn reachable(machine: &Machine) -> Vec<(String, Ipv4Addr)> {
+    let root = &machine.root;
+    let neighbours = root.text(ARP).map(|text| arp::parse(&text)).unwrap_or_default();
+    let clients = gather(here(root, neighbours), given::leases(root));
+    let named = clients.into_values().filter_map(|client| {
+        let address = *client.addresses.first()?;
+        let name = client.lease.and_then(|lease| lease.hostname).unwrap_or_else(|| address.to_string());
+        Some((name, address))
+    });
+    named.collect()
+}
+
+/// Who has which address: by neighbour table and leases, with MAC address and name.
+pub(crate) fn by_address(root: &Root) -> BTreeMap<Ipv4Addr, (String, Option<String>)> {
+    let mut found = BTreeMap::new();
+    for (mac, client) in gather(root.text(ARP).map(|text| arp::parse(&text)).unwrap_or_default(), given::leases(root)) {
+        let name = client.lease.as_ref().and_then(|lease| lease.hostname.clone());
+        for address in client.addresses.iter().chain(client.lease.as_ref().map(|lease| &lease.address)) {
+            found.entry(*address).or_insert((mac.clone(), name.clone()));
+        }
+    }
+    found
 }
 
 fn gather(neighbours: Vec<Neighbour>, leases: Vec<Lease>) -> BTreeMap<String, Client> {

@@ -37,27 +37,41 @@
 
 mod agent;
 mod error;
+mod exec;
+mod hands;
+mod identity;
 mod machine;
+mod settings;
 mod tool;
 
 mod clients;
 mod hardware;
+mod line;
 mod logs;
+mod names;
 mod ports;
 mod status;
+mod traffic;
 
+mod address;
+mod bridge;
 mod cpu;
+mod figures;
 mod heat;
 mod memory;
 mod route;
+mod surroundings;
+mod target;
 
 mod args;
 mod program;
 mod root;
 mod text;
 
-pub use agent::{builder, run, run_on};
+pub use agent::{builder, builder_with, builder_within, run, run_on, run_with};
 pub use error::LinuxError;
-pub use machine::tools;
+pub use machine::{tools, tools_within};
 pub use root::Root;
+pub use settings::{Settings, SettingsError};
+pub use surroundings::Surroundings;
 pub use tool::LinuxTool;

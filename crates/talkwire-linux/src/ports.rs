@@ -4,7 +4,6 @@ mod history;
 
 use crate::machine::Machine;
 use crate::root::Root;
-use crate::route;
 use crate::tool::{LinuxTool, cheap};
 pub(crate) use history::{Counts, History};
 use serde_json::{Map, Value, json};
@@ -29,7 +28,7 @@ pub(crate) fn tool(machine: &Arc<Machine>) -> LinuxTool {
 fn answer(machine: &Machine) -> Value {
     let (root, counts) = (&machine.root, counts(&machine.root));
     let uptime_s = crate::cpu::uptime_s(root);
-    let way_out = route::way_out(root).flatten();
+    let way_out = machine.way_out();
     let (mut history, now) = (machine.ports(), machine.now());
     history.note(now, counts.clone());
     let mut names = names(root);
@@ -51,7 +50,7 @@ fn answer(machine: &Machine) -> Value {
 }
 
 /// The interfaces; `bonding_masters` and its like are files and none.
-fn names(root: &Root) -> Vec<String> {
+pub(crate) fn names(root: &Root) -> Vec<String> {
     root.names(FOLDER).into_iter().filter(|name| root.has(&format!("{FOLDER}/{name}/operstate"))).collect()
 }
 
@@ -91,7 +90,7 @@ fn parse_hex(text: &str) -> Option<u64> {
 }
 
 /// `ethernet` and `wifi` are real ports; all else is made by software, or is the loopback.
-fn kind(root: &Root, name: &str) -> &'static str {
+pub(crate) fn kind(root: &Root, name: &str) -> &'static str {
     let has = |file: &str| root.has(&format!("{FOLDER}/{name}/{file}"));
     let hardware = root.whole(&format!("{FOLDER}/{name}/type"));
     let uevent = root.text(&format!("{FOLDER}/{name}/uevent")).unwrap_or_default();
@@ -119,6 +118,34 @@ pub(crate) fn is_wifi(root: &Root, name: &str) -> bool {
 pub(crate) fn features(root: &Root) -> Vec<String> {
     let kinds: Vec<_> = names(root).iter().map(|name| kind(root, name)).collect();
     ["ethernet", "wifi"].into_iter().filter(|kind| kinds.contains(kind)).map(str::to_owned).collect()
+}
+
+/// Refuses the name of an interface that the machine does not have.
+pub(crate) fn must_be(root: &Root, name: &str) -> Result<(), talkwire_device::ToolError> {
+    match root.has(&format!("{FOLDER}/{name}/operstate")) {
+        true => Ok(()),
+        false => Err(talkwire_device::ToolError::invalid_args(format!("this machine has no interface {name}; network.interface_status lists them"))),
+    }
+}
+
+/// What went through an interface so far: received and sent bytes.
+pub(crate) fn bytes_through(root: &Root, name: &str) -> Option<(u64, u64)> {
+    let count = |file: &str| root.whole(&format!("{FOLDER}/{name}/statistics/{file}"));
+    Some((count("rx_bytes")?, count("tx_bytes")?))
+}
+
+/// Whether the cable, or what stands for it, is there. None when the interface is not.
+pub(crate) fn has_link(root: &Root, name: &str) -> Option<bool> {
+    let operstate = root.word(&format!("{FOLDER}/{name}/operstate"))?;
+    let carrier = root.whole(&format!("{FOLDER}/{name}/carrier"));
+    Some(matches!(operstate.as_str(), "up") || (operstate == "unknown" && carrier == Some(1)))
+}
+
+/// The interfaces of the machine.
+pub(crate) fn all(root: &Root) -> Vec<String> {
+    let mut names = names(root);
+    names.truncate(MOST);
+    names
 }
 
 /// The MAC address of an interface.

@@ -39,9 +39,19 @@ impl Root {
 
     /// The text of a file; bytes that are no text are replaced.
     pub(crate) fn text(&self, file: &str) -> Option<String> {
+        Some(String::from_utf8_lossy(&self.bytes(file)?).into_owned())
+    }
+
+    /// The bytes of a file.
+    pub(crate) fn bytes(&self, file: &str) -> Option<Vec<u8>> {
+        self.long(file, FILE_BYTES)
+    }
+
+    /// The beginning of a file that may be longer than others.
+    pub(crate) fn long(&self, file: &str, most: u64) -> Option<Vec<u8>> {
         let mut bytes = Vec::new();
-        fs::File::open(self.path(file)).ok()?.take(FILE_BYTES).read_to_end(&mut bytes).ok()?;
-        Some(String::from_utf8_lossy(&bytes).into_owned())
+        fs::File::open(self.path(file)).ok()?.take(most).read_to_end(&mut bytes).ok()?;
+        Some(bytes)
     }
 
     /// The text of a file with one value, trimmed; none when there is nothing in it.

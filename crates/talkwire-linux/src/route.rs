@@ -34,6 +34,18 @@ pub(crate) fn way_out(root: &Root) -> Option<Option<WayOut>> {
     Some(parse_way_out(&root.text("proc/net/route")?))
 }
 
+/// Whether the direct route to an address goes over an interface.
+pub(crate) fn leads_to(root: &Root, interface: &str, ip: Ipv4Addr) -> bool {
+    let text = root.text("proc/net/route").unwrap_or_default();
+    text.lines().skip(1).any(|line| {
+        let columns: Vec<&str> = line.split_ascii_whitespace().collect();
+        let [name, destination, gateway, _, _, _, _, mask, ..] = columns[..] else { return false };
+        let number = |text: &str| u32::from_str_radix(text, 16).ok().map(|number| u32::from(Ipv4Addr::from(number.to_ne_bytes())));
+        let (Some(net), Some(0), Some(mask)) = (number(destination), number(gateway), number(mask)) else { return false };
+        name == interface && mask != 0 && u32::from(ip) & mask == net
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

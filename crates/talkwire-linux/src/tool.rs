@@ -8,7 +8,7 @@ use talkwire_device::{Args, BoxFuture, Call, Tool, ToolError, ToolSupport};
 
 type Run = Arc<dyn Fn(Call) -> BoxFuture<'static, Result<Value, ToolError>> + Send + Sync>;
 
-/// A Read tool of a Linux machine. Give it to [`talkwire_device::Builder::tool`].
+/// A Read or Test tool of a Linux machine. Give it to [`talkwire_device::Builder::tool`].
 #[derive(Clone)]
 pub struct LinuxTool {
     op: &'static str,
@@ -51,6 +51,36 @@ impl LinuxTool {
 /// A cheap tool that usually answers within the time.
 pub(crate) fn cheap(response_time_ms: u64) -> ToolSupport {
     ToolSupport { version: Some("1.0".into()), response_time_ms: Some(response_time_ms), resource_usage: Some("low".into()), ..ToolSupport::plain() }
+}
+
+/// A tool that takes a while, or some of the line.
+pub(crate) fn medium(response_time_ms: u64) -> ToolSupport {
+    ToolSupport { resource_usage: Some("medium".into()), ..cheap(response_time_ms) }
+}
+
+/// The same with at most so many calls at once.
+pub(crate) fn limited(mut support: ToolSupport, calls: u64) -> ToolSupport {
+    support.limitations.insert("concurrent_limit".into(), calls.into());
+    support
+}
+
+/// Runs all at the same time and gives the answers in order.
+pub(crate) async fn all<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
+    let mut running: Vec<_> = futures.into_iter().map(|future| (Box::pin(future), None)).collect();
+    std::future::poll_fn(|context| {
+        let mut open = false;
+        for (future, answer) in &mut running {
+            if answer.is_none() {
+                match future.as_mut().poll(context) {
+                    std::task::Poll::Ready(said) => *answer = Some(said),
+                    std::task::Poll::Pending => open = true,
+                }
+            }
+        }
+        if open { std::task::Poll::Pending } else { std::task::Poll::Ready(()) }
+    })
+    .await;
+    running.into_iter().filter_map(|(_, answer)| answer).collect()
 }
 
 impl Tool for LinuxTool {

@@ -11,6 +11,7 @@ pub mod code;
 pub mod command;
 pub mod envelope;
 pub mod event;
+pub mod fernet;
 pub mod fields;
 pub mod id;
 pub mod inbound;
@@ -29,6 +30,7 @@ pub mod topic;
 pub mod topology;
 
 pub use code::Code;
+pub use fernet::FernetKey;
 pub use id::{DeviceId, DeviceKey, GroupId, RoomName, Site, Tenant};
 pub use inbound::{Inbound, Malformed};
 pub use topic::{DeviceTail, Topic};

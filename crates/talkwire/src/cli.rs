@@ -1,12 +1,14 @@
 //! The command line: what people type, and exit codes that mean something.
 //!
 //! 0: done. 1: asked and answered with a no (a refusal, a receipt that is not genuine, a diagnosis that failed). 2: wrong use.
-//! 3: the server cannot be reached. `talkwire check` alone: 2 when no check could be made.
+//! 3: the server cannot be reached. `talkwire check`: 2 when no check could be made.
 
 mod ask;
 mod check;
 mod client;
+mod device;
 mod lists;
+mod notify;
 mod offline;
 mod run;
 
@@ -73,6 +75,11 @@ enum Command {
     /// Start only the MQTT broker.
     #[command(after_help = "Example:\n  talkwire broker --config rumqttd.toml")]
     Broker(lone_broker::Arguments),
+    /// Be a device: this Linux machine joins, with its tools.
+    #[command(
+        after_help = "Example:\n  talkwire device --broker mqtt://127.0.0.1:1883\n  talkwire device --example-config > device.toml\n  talkwire device --config device.toml"
+    )]
+    Device(device::DeviceFlags),
     /// Simulated homes.
     #[command(subcommand)]
     Home(HomeCommand),
@@ -177,6 +184,9 @@ pub enum Failure {
     /// Answered with a no.
     #[error("{0}")]
     Refused(String),
+    /// Wrong use: a flag or a file that cannot be meant so.
+    #[error("{0}")]
+    Misuse(String),
     /// The server is not there.
     #[error("no server answers at {0}; start one with `talkwire demo` or `talkwire serve`, or name it with --server URL")]
     Unreachable(String),
@@ -192,7 +202,7 @@ impl Failure {
     fn code(&self) -> u8 {
         match self {
             Self::Refused(_) | Self::Other(_) => 1,
-            Self::CannotRun(_) => 2,
+            Self::CannotRun(_) | Self::Misuse(_) => 2,
             Self::Unreachable(_) => 3,
         }
     }
@@ -214,6 +224,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Demo { flags, home, file, no_open } => Ok(run::demo(&flags, &home, file.as_deref(), no_open)?),
         Command::Serve { flags } => Ok(run::serve(&flags)?),
         Command::Broker(arguments) => Ok(lone_broker::start(&arguments)?),
+        Command::Device(flags) => device::device(&flags),
         Command::Home(HomeCommand::Run { file, broker, data, home }) => Ok(run::home(&file, broker, data, &home)?),
         Command::Home(HomeCommand::Check { file, json }) => Ok(run::check_home(&file, json)?),
         Command::Ask { remote, text, apply, tenant, site } => ask::ask(&remote, &text, apply, tenant, site),

@@ -1,12 +1,15 @@
 //! A workbench: a broker, a controller that speaks to one device, and a lamp whose configuration can be changed.
 #![allow(dead_code)]
 
+pub mod ledger;
+pub mod proxy;
+
 use serde_json::{Map, Value, json};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use talkwire_broker::{BrokerConfig, Limits, Listener, OpenGate};
+use talkwire_broker::{BrokerConfig, Gate, Limits, Listener, OpenGate};
 use talkwire_device::{Act, Applied, Args, Backoff, Broker, Device, DeviceConfig, ToolError};
 use talkwire_link::{Events, Link, LinkConfig, LinkEvent, Qos};
 
@@ -15,6 +18,7 @@ pub const KEY: &str = "acme/home/aabbccddeeff";
 pub struct Exchange {
     pub port: u16,
     limits: Limits,
+    gate: Arc<dyn Gate>,
     broker: Option<talkwire_broker::Broker>,
 }
 
@@ -24,7 +28,16 @@ impl Exchange {
     }
 
     pub async fn start_with(limits: Limits) -> Self {
-        let mut exchange = Self { port: 0, limits, broker: None };
+        Self::start_all(limits, Arc::new(OpenGate)).await
+    }
+
+    /// A broker whose gate is the test's.
+    pub async fn start_gated(gate: Arc<dyn Gate>) -> Self {
+        Self::start_all(Limits::default(), gate).await
+    }
+
+    async fn start_all(limits: Limits, gate: Arc<dyn Gate>) -> Self {
+        let mut exchange = Self { port: 0, limits, gate, broker: None };
         exchange.run().await;
         exchange
     }
@@ -33,7 +46,7 @@ impl Exchange {
     pub async fn run(&mut self) {
         let listeners = vec![Listener::tcp(([127, 0, 0, 1], self.port).into())];
         let config = BrokerConfig { listeners, limits: self.limits.clone() };
-        let broker = talkwire_broker::Broker::start(config, Arc::new(OpenGate)).await.expect("a broker");
+        let broker = talkwire_broker::Broker::start(config, self.gate.clone()).await.expect("a broker");
         self.port = broker.addresses()[0].addr.port();
         self.broker = Some(broker);
     }

@@ -9,13 +9,13 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use tracing_subscriber::EnvFilter;
 
-fn log() {
+pub fn log() {
     let filter = EnvFilter::try_from_env("TALKWIRE_LOG").unwrap_or_else(|_| EnvFilter::new("warn,talkwire=info,mqtt5=error"));
     // A second call in one process keeps the first subscriber.
     let _ = tracing_subscriber::fmt().with_env_filter(filter).with_target(false).with_writer(std::io::stderr).try_init();
 }
 
-fn runtime() -> Result<tokio::runtime::Runtime> {
+pub fn runtime() -> Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the runtime cannot be started")
 }
 

@@ -1,0 +1,16 @@
+//! Tests of the line and of what lies behind it.
+
+mod icmp;
+mod latency;
+mod ping;
+mod trace;
+mod wan;
+mod web;
+
+use crate::machine::Machine;
+use crate::tool::LinuxTool;
+use std::sync::Arc;
+
+pub(crate) fn tools(machine: &Arc<Machine>) -> Vec<LinuxTool> {
+    vec![wan::tool(machine), latency::tool(machine), trace::tool(machine)]
+}

@@ -1,0 +1,141 @@
+//! The tests of the line on a real small network in network namespaces, whole and broken.
+
+mod bench;
+mod home;
+
+use home::Home;
+use serde_json::{Value, json};
+
+/// Builds the network, or skips the test that is named.
+macro_rules! home {
+    ($name:expr) => {
+        match Home::build() {
+            Ok(home) => home,
+            Err(why) => return home::skip($name, &why),
+        }
+    };
+}
+
+/// Runs in a namespace of the other tests, never by itself.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "started by the other tests inside a namespace"]
+async fn inside() {
+    home::inside(async |tool, args| bench::ask(&tool, args).await).await;
+}
+
+fn row<'a>(answer: &'a Value, list: &str, field: &str, value: &str) -> &'a Value {
+    let rows = answer[list].as_array().unwrap_or_else(|| panic!("no {list} in {answer}"));
+    rows.iter().find(|row| row[field] == value).unwrap_or_else(|| panic!("no {field} {value} in {answer}"))
+}
+
+#[test]
+fn a_line_that_works_is_told_part_by_part() {
+    let home = home!("a_line_that_works_is_told_part_by_part");
+    let wan = home.ask("router", "diagnostics.wan_connectivity", json!({}));
+    let wanted = [
+        ("link", json!("up")),
+        ("ip", json!("203.0.113.9")),
+        ("ip_kind", json!("public")),
+        ("gateway_reachable", json!(true)),
+        ("dns_ok", json!(true)),
+        ("http", json!("ok")),
+        ("mtu_ok", json!(true)),
+        ("first_fault", Value::Null),
+    ];
+    for (field, value) in wanted {
+        assert_eq!(wan[field], value, "{field} in {wan}");
+    }
+    let resolve = home.ask("router", "name.resolve_test", json!({"count": 6}));
+    for (server, kind) in [("192.168.1.1", "configured"), ("198.51.100.53", "configured"), ("203.0.113.1", "public")] {
+        let row = row(&resolve, "servers", "server", server);
+        assert_eq!((&row["kind"], &row["ok_percent"]), (&json!(kind), &json!(100.0)), "{resolve}");
+        assert!(row["median_ms"].as_f64().unwrap() < 1000.0, "{resolve}");
+    }
+    let trace = home.ask("client", "network.trace_route", json!({"target": "198.51.100.1"}));
+    assert_eq!(
+        (&trace["reached"], &trace["last_ok"], &trace["loss_from"], &trace["private_hops"]),
+        (&json!(true), &json!(2), &Value::Null, &json!(1)),
+        "{trace}"
+    );
+    let matrix = home.ask("router", "diagnostics.latency_matrix", json!({"count": 10}));
+    for (kind, name) in [("isp", "isp-gateway"), ("public", "203.0.113.80"), ("public", "198.51.100.1"), ("client", "192.168.1.101")] {
+        let row = row(&matrix, "targets", "name", name);
+        assert_eq!((&row["target"], &row["loss_percent"]), (&json!(kind), &json!(0.0)), "{matrix}");
+        assert!(row["median_ms"].as_f64().unwrap() < 500.0 && row["jitter_ms"].is_number(), "{matrix}");
+    }
+    let config = home.ask("router", "dhcpdns.get_config", json!({}));
+    let wanted = [
+        ("dhcp_range", json!("192.168.1.100-192.168.1.109")),
+        ("subnet", json!("192.168.1.0/24")),
+        ("gateway", json!("192.168.1.1")),
+        ("lease_s", json!(3600)),
+        ("pool_size", json!(10)),
+        ("pool_used", json!(0)),
+        ("dns_servers", json!(["198.51.100.53"])),
+    ];
+    for (field, value) in wanted {
+        assert_eq!(config[field], value, "{field} in {config}");
+    }
+}
+
+#[test]
+fn a_dead_resolver_is_told_from_a_dead_line() {
+    let mut home = home!("a_dead_resolver_is_told_from_a_dead_line");
+    home.stop(0);
+    let resolve = home.ask("router", "name.resolve_test", json!({"count": 3}));
+    for server in ["192.168.1.1", "198.51.100.53", "203.0.113.1"] {
+        let row = row(&resolve, "servers", "server", server);
+        assert_eq!((&row["ok_percent"], &row["median_ms"]), (&json!(0.0), &Value::Null), "{resolve}");
+    }
+    let wan = home.ask("router", "diagnostics.wan_connectivity", json!({}));
+    assert_eq!(
+        (&wan["gateway_reachable"], &wan["dns_ok"], &wan["http"], &wan["first_fault"]),
+        (&json!(true), &json!(false), &json!("fail"), &json!("names")),
+        "{wan}"
+    );
+
+    home.inside("up", "ip link set down0 down");
+    let wan = home.ask("router", "diagnostics.wan_connectivity", json!({}));
+    assert_eq!((&wan["link"], &wan["ip_kind"], &wan["first_fault"]), (&json!("down"), &json!("none"), &json!("link")), "{wan}");
+}
+
+#[test]
+fn a_route_into_nothing_ends_where_it_ends() {
+    let home = home!("a_route_into_nothing_ends_where_it_ends");
+    home.inside("up", "ip addr del 198.51.100.1/32 dev lo; ip route add blackhole 198.51.100.1/32");
+    let matrix = home.ask("router", "diagnostics.latency_matrix", json!({"count": 5, "targets": ["public"]}));
+    assert_eq!(row(&matrix, "targets", "name", "198.51.100.1")["loss_percent"], 100.0, "{matrix}");
+    assert_eq!(row(&matrix, "targets", "name", "203.0.113.80")["loss_percent"], 0.0, "{matrix}");
+    let trace = home.ask("client", "network.trace_route", json!({"target": "198.51.100.1", "max_hops": 5}));
+    assert_eq!(trace["reached"], false, "{trace}");
+    assert!(trace["last_ok"].as_u64().unwrap() >= 1, "{trace}");
+}
+
+#[test]
+fn a_second_address_server_is_found_behind_its_port() {
+    let mut home = home!("a_second_address_server_is_found_behind_its_port");
+    let scan = home.ask("router", "dhcpdns.scan_rogue", json!({"scan_timeout": 5}));
+    assert_eq!((&scan["rogue_dhcp_detected"], &scan["servers_seen"]), (&json!(false), &json!(1)), "the router hears its own server: {scan}");
+    home.dnsmasq("other", "rogue", "interface=eth0\nbind-interfaces\ndhcp-range=192.168.77.10,192.168.77.20,1h\nport=0\n");
+    let scan = home.ask("router", "dhcpdns.scan_rogue", json!({"scan_timeout": 5, "interface": "br-lan"}));
+    let rogue = row(&scan, "rogue_servers", "ip_address", "192.168.77.1");
+    let mac = home.inside("other", "cat /sys/class/net/eth0/address").trim().replace(':', "");
+    let told = [("offered_gateway", json!("192.168.77.1")), ("offered_subnet", json!("192.168.77.0/24")), ("port", json!("lan2")), ("mac_address", json!(mac))];
+    for (field, value) in told {
+        assert_eq!(rogue[field], value, "{field} in {scan}");
+    }
+    assert_eq!((&scan["rogue_dhcp_detected"], scan["rogue_servers"].as_array().map(Vec::len)), (&json!(true), Some(1)), "{scan}");
+    let leases = home.folder.path().join("rogue.leases");
+    assert_eq!(std::fs::read_to_string(leases).unwrap_or_default(), "", "no address was taken");
+    let wrong = home.ask("router", "dhcpdns.scan_rogue", json!({"interface": "nothing0"}));
+    assert_eq!(wrong["error"], "E_INVALID_ARGS");
+}
+
+#[test]
+fn a_cap_on_the_line_is_told() {
+    let home = home!("a_cap_on_the_line_is_told");
+    assert_eq!(home.ask("router", "qos.get_status", json!({}))["enabled"], false);
+    home.inside("router", "tc qdisc add dev wan root tbf rate 20mbit burst 32kb latency 50ms; tc qdisc add dev br-lan root handle 1: htb default 10; tc class add dev br-lan parent 1: classid 1:10 htb rate 5mbit ceil 8mbit");
+    let qos = home.ask("router", "qos.get_status", json!({}));
+    assert_eq!((&qos["enabled"], &qos["cap_up_mbps"], &qos["cap_down_mbps"]), (&json!(true), &json!(20.0), &json!(8.0)), "{qos}");
+}
