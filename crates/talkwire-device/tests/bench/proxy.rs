@@ -49,14 +49,12 @@ async fn carry(near: TcpStream, broker: u16, (up, down): (usize, usize), dead: w
     let Ok(far) = TcpStream::connect(("127.0.0.1", broker)).await else { return };
     let (near_in, near_out) = near.into_split();
     let (far_in, far_out) = far.into_split();
-    let ended = tokio::select! {
-        () = pour(near_in, far_out, up) => true,
-        () = pour(far_in, near_out, down) => true,
-        () = died(dead) => false,
-    };
-    if !ended {
-        // The halves are gone with their futures only when this ends: a dead cable is held for the rest of the test.
-        std::future::pending::<()>().await;
+    let (upward, downward) = (std::pin::pin!(pour(near_in, far_out, up)), std::pin::pin!(pour(far_in, near_out, down)));
+    tokio::select! {
+        () = upward => {}
+        () = downward => {}
+        // Both directions are kept, and never carried on: the cable is dead, and nobody is told.
+        () = died(dead) => std::future::pending().await,
     }
 }
 
