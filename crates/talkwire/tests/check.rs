@@ -4,6 +4,8 @@
 mod command_line;
 #[path = "check/device.rs"]
 mod device;
+#[path = "check/encrypted.rs"]
+mod encrypted;
 #[path = "check/every_check.rs"]
 mod every_check;
 #[path = "check/exchange.rs"]

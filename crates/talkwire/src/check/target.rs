@@ -1,6 +1,6 @@
 //! The broker that a check connects to: `mqtt://[name[:password]@]host[:port]`, or `mqtts://…`.
 
-use talkwire_link::LinkConfig;
+use talkwire_link::{LinkConfig, Tls};
 
 /// Where the broker is and who asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,6 +66,7 @@ impl Target {
         let mut config = LinkConfig::new(self.host.clone(), self.port, client_id);
         // Nothing of a check stays behind at the broker.
         config.clean_start = true;
+        config.tls = self.tls.then(|| self.ca_file.as_ref().map_or_else(Tls::system, Tls::ca));
         config.username.clone_from(&self.username);
         config.password = self.password.as_ref().map(|secret| secret.0.clone().into());
         config

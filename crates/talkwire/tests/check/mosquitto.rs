@@ -10,7 +10,23 @@ use talkwire::check::Status;
 use talkwire::check::access::Credentials;
 use talkwire::check::target::Secret;
 
-struct Mosquitto(Child);
+/// A running Mosquitto.
+pub struct Mosquitto(Child);
+
+impl Mosquitto {
+    /// Starts it and waits until it listens.
+    pub async fn start(program: &str, folder: &Path, settings: &str, port: u16) -> Self {
+        let file = folder.join("mosquitto.conf");
+        std::fs::write(&file, settings).unwrap();
+        let running = Self(Command::new(program).arg("-c").arg(file).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+        let began = Instant::now();
+        while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+            assert!(began.elapsed() < Duration::from_secs(10), "Mosquitto does not listen");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        running
+    }
+}
 
 impl Drop for Mosquitto {
     fn drop(&mut self) {
@@ -19,17 +35,18 @@ impl Drop for Mosquitto {
     }
 }
 
-fn skip(why: &str) {
-    eprintln!("SKIPPED: the check at Mosquitto: {why}");
+/// Says that a test cannot run here, and why.
+pub fn skip(name: &str, why: &str) {
+    eprintln!("SKIPPED: the check at Mosquitto, {name}: {why}");
     if let Some(path) = std::env::var_os("TALKWIRE_SKIPPED") {
         use std::io::Write as _;
         let mut file = std::fs::OpenOptions::new().append(true).create(true).open(path).expect("the list of skipped tests can be written");
-        writeln!(file, "check, at Mosquitto: {why}").expect("the list of skipped tests can be written");
+        writeln!(file, "check, at Mosquitto, {name}: {why}").expect("the list of skipped tests can be written");
     }
 }
 
 /// The program, in the path or where Debian puts it.
-fn program(name: &str) -> Option<String> {
+pub fn program(name: &str) -> Option<String> {
     let known = |path: &String| Path::new(path).is_file();
     let folders = std::env::var("PATH").unwrap_or_default();
     folders.split(':').chain(["/usr/sbin", "/usr/bin"]).map(|folder| format!("{folder}/{name}")).find(known)
@@ -38,7 +55,7 @@ fn program(name: &str) -> Option<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_good_device_passes_at_mosquitto_with_accounts() {
     let (Some(mosquitto), Some(passwd)) = (program("mosquitto"), program("mosquitto_passwd")) else {
-        return skip("it is not installed (`apt install mosquitto`)");
+        return skip("with accounts", "it is not installed (`apt install mosquitto`)");
     };
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str| folder.path().join(name);
@@ -53,14 +70,7 @@ async fn a_good_device_passes_at_mosquitto_with_accounts() {
         file("passwords").display(),
         file("acl").display()
     );
-    std::fs::write(file("mosquitto.conf"), settings).unwrap();
-    let child = Command::new(mosquitto).arg("-c").arg(file("mosquitto.conf")).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    let _running = Mosquitto(child);
-    let began = Instant::now();
-    while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
-        assert!(began.elapsed() < Duration::from_secs(10), "Mosquitto does not listen");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    let _running = Mosquitto::start(&mosquitto, folder.path(), &settings, port).await;
 
     let mut options = options(port);
     (options.target.username, options.target.password) = (Some("check".into()), Some(Secret(PASSWORD.into())));

@@ -138,6 +138,29 @@ async fn the_esp32_sketch_compiled_for_this_machine() {
     table::compare("ESP32 sketch", &report);
 }
 
+/// Its CPU and memory are those of this whole machine, whatever else runs on it.
+#[tokio::test(flavor = "multi_thread")]
+async fn this_linux_machine_as_a_device() {
+    let trial = Trial::with_accounts("acme/home/0200000000a5").await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let password = file("password", PASSWORD);
+    std::fs::set_permissions(&password, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let settings = format!(
+        "[broker]\nurl = \"mqtt://{}\"\nusername = \"0200000000a5\"\npassword_file = {password:?}\n\n[device]\ntenant = \"acme\"\nsite = \"home\"\ndevice_id = \"0200000000a5\"\ndata = {:?}\nstate_period_s = 10\n",
+        trial.proxy(),
+        folder.path().join("data")
+    );
+    let mut command = Command::new(env!("CARGO_BIN_EXE_talkwire"));
+    command.args(["device", "--config"]).arg(file("device.toml", &settings));
+    let report = trial.check(async || Program::start(&mut command)).await;
+    table::compare_but(&["P03", "P04"], "talkwire device", &report);
+}
+
 /// What the guide's own device does and does not; nothing in it is ours.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_guides_own_device() {
