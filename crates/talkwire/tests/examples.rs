@@ -9,6 +9,7 @@ mod devices;
 mod exchange;
 #[path = "documents/program.rs"]
 mod program;
+#[expect(dead_code, reason = "the documents tests use the rest")]
 #[path = "documents/spec.rs"]
 mod spec;
 #[path = "examples/table.rs"]
