@@ -3,12 +3,15 @@
 use crate::crash;
 use crate::figures::{self, FIGURES};
 use crate::machine::sync_ms;
+use crate::play;
 use anyhow::{Result, bail};
 use clap::{Parser, Subcommand};
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-const AFTER: &str = "What can be measured: durable, ingest, command, p2p, start, memory, agent, chat, or all of them.\n\
+const AFTER: &str = "What can be measured: durable, ingest, command, p2p, start, memory, agent, chat, device, or all of them.\n\
 Example:\n  talkwire-bench bench durable --seconds 5\n  talkwire-bench crash --trials 20";
 
 /// Measures Talkwire beside its peers, and kills it to see what it keeps.
@@ -49,12 +52,23 @@ enum Task {
         #[arg(long, value_name = "KIND")]
         kind: Option<crash::Kind>,
     },
+    /// Be a device on the SDK that talks until it is killed.
+    #[command(hide = true)]
+    PlayDevice {
+        /// The broker.
+        addr: SocketAddr,
+        /// Where it keeps its data.
+        folder: PathBuf,
+        /// How many messages a second.
+        per_second: u32,
+    },
 }
 
 /// Runs what was asked for.
 pub fn main() -> Result<ExitCode> {
     match Cli::parse_from(words()).task {
         Task::Bench { name, json, seconds } => bench(&name, json, seconds),
+        Task::PlayDevice { addr, folder, per_second } => play::device(addr, folder, per_second).map(|()| ExitCode::SUCCESS),
         Task::Crash { trials, json, seed, kind } => crash::run(trials, json, seed, kind),
     }
 }

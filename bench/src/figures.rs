@@ -3,6 +3,7 @@
 mod agent;
 mod chat;
 mod command;
+mod device;
 mod durable;
 mod ingest;
 mod memory;
@@ -28,7 +29,7 @@ pub struct Figure {
 }
 
 /// All figures, in the order of `all`.
-pub const FIGURES: [Figure; 8] = [
+pub const FIGURES: [Figure; 9] = [
     Figure { name: "durable", measure: durable::measure },
     Figure { name: "ingest", measure: ingest::measure },
     Figure { name: "command", measure: command::measure },
@@ -37,6 +38,7 @@ pub const FIGURES: [Figure; 8] = [
     Figure { name: "memory", measure: memory::measure },
     Figure { name: "agent", measure: agent::measure },
     Figure { name: "chat", measure: chat::measure },
+    Figure { name: "device", measure: device::measure },
 ];
 
 static PINNED: OnceLock<bool> = OnceLock::new();

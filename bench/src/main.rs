@@ -8,6 +8,7 @@ mod load;
 mod machine;
 mod member;
 mod peer;
+mod play;
 mod report;
 mod sample;
 mod server;

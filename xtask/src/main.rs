@@ -7,6 +7,7 @@ mod console;
 mod demo;
 mod house;
 mod libraries;
+mod package;
 mod process;
 mod server;
 mod stage;

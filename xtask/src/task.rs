@@ -1,6 +1,6 @@
 //! The table of tasks.
 
-use crate::{bench, check, demo, house, suite, tidy};
+use crate::{bench, check, demo, house, package, suite, tidy};
 use anyhow::Result;
 use std::fmt::Write as _;
 use std::process::ExitCode;
@@ -18,6 +18,12 @@ const TASKS: &[Task] = &[
     Task { name: "demo", takes: "[flags of talkwire demo]", about: "build everything, then start the server with a simulated home", run: demo::run },
     Task { name: "test", takes: "[--quick]", about: "run every test, installing what they need; --quick leaves out documents and browser", run: suite::run },
     Task { name: "build", takes: "", about: "build the console and the binary target/release/talkwire", run: house::run },
+    Task {
+        name: "package",
+        takes: "[--binary FILE] [--out DIR]",
+        about: "build the Debian package target/package/talkwire_*.deb, unpack and try it",
+        run: package::run,
+    },
     Task { name: "check", takes: "", about: "what CI runs: format, lints, tidy, tests, licences", run: check::run },
     Task { name: "tidy", takes: "", about: "check the rules of this repository that no compiler knows", run: tidy::run },
     Task { name: "picture", takes: "", about: "draw docs/images/console.png from the running demo", run: demo::picture },

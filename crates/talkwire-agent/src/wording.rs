@@ -191,7 +191,14 @@ pub(crate) fn change_ended(set: &Changeset, advice: &str, left: &str, language: 
             format!("{} → {} {}", fill::tidy(before.value), fill::tidy(after.value), crate::evidence::clean(&after.unit)).trim().to_owned()
         });
     let figures = figures.map(|text| format!(" ({text})")).unwrap_or_default();
+    let without_gain = set.outcome.as_ref().is_some_and(|outcome| outcome.kind.starts_with("done_"));
     let (mut text, hint) = match set.status {
+        Status::Committed if without_gain => (
+            language.pick("已經做了，但沒有改善", "已经做了，但没有改善", "It was done, but it did not help").to_owned()
+                + &figures
+                + language.pick("。", "。", "."),
+            advice,
+        ),
         Status::Committed => {
             (language.pick("已經改好並保留", "已经改好并保留", "Done, and the change is kept").to_owned() + &figures + language.pick("。", "。", "."), left)
         }

@@ -179,10 +179,17 @@ impl Shared {
             }
         }
         let keeps = packet.retain && !packet.payload.is_empty();
-        if keeps && self.router.retained_store_full(&packet.topic_name).await {
+        if keeps && self.has_no_room_to_keep(packet.topic_name.clone()).await {
             return Err(PublishRefusal::QuotaExceeded);
         }
         Ok(Some(packet))
+    }
+
+    /// Asked in a task of its own: a checkpoint polls its publishes only while the engine reads, and a future that is not polled
+    /// could be handed the engine's lock on the kept messages and hold it for ever, with every connection behind it.
+    async fn has_no_room_to_keep(&self, topic: String) -> bool {
+        let router = Arc::clone(&self.router);
+        tokio::spawn(async move { router.retained_store_full(&topic).await }).await.unwrap_or(true)
     }
 
     /// Whether there is room for the session that this CONNECT would leave behind.

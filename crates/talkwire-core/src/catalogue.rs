@@ -59,6 +59,17 @@ impl Risk {
     }
 }
 
+/// What is left to put back after an Act.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "snake_case")]
+pub enum Restores {
+    /// The configuration section that it replaced.
+    #[default]
+    Section,
+    /// Nothing: it is done once and leaves no configuration behind, as a restart does.
+    Nothing,
+}
+
 /// What one argument may be. Anything outside is refused before it is sent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -105,6 +116,9 @@ pub struct ToolEntry {
     /// How much can go wrong.
     #[serde(default)]
     pub risk: Risk,
+    /// What is left to put back (Act tools).
+    #[serde(default)]
+    pub restores: Restores,
     /// Typical time to a result, in milliseconds.
     pub typical_ms: u64,
     /// When the controller gives up, in milliseconds.

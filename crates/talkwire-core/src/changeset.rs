@@ -131,6 +131,9 @@ pub struct Operation {
     pub after_text: String,
     /// Whether the device keeps a journal and goes back by itself.
     pub undoes_itself: bool,
+    /// Whether it leaves nothing to put back (`restores = "nothing"` in the catalogue).
+    #[serde(default)]
+    pub restores_nothing: bool,
     /// Where it stands.
     pub state: OperationState,
     /// The configuration section before, as captured by the device.
@@ -206,7 +209,7 @@ pub struct Measurement {
 /// How a set ended.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Outcome {
-    /// `kept`, `no_gain`, `not_measured`, `apply_failed`, `prepare_failed`, `deadline`, `connection_lost`, `restart`, `by_person`, `undone`, `rejected`, `expired`.
+    /// `kept`, `done_no_gain`, `done_not_measured`, `no_gain`, `not_measured`, `apply_failed`, `prepare_failed`, `deadline`, `connection_lost`, `restart`, `by_person`, `undone`, `rejected`, `expired`.
     pub kind: String,
     /// One sentence.
     pub text: String,
@@ -304,6 +307,11 @@ impl Changeset {
         let operations: Vec<_> =
             operations.iter().map(|operation| json!({"device": operation.key.to_string(), "op": operation.op, "args": operation.args})).collect();
         sha256_hex(canonical_json(&json!({"operations": operations, "auto_rollback_timeout_s": rollback_s, "expect": expect})).as_bytes())
+    }
+
+    /// Whether nothing of it could ever be put back: everything in it is done once.
+    pub fn restores_nothing(&self) -> bool {
+        self.operations.iter().all(|operation| operation.restores_nothing)
     }
 
     /// Enters a state and notes when and why.

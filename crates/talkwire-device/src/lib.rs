@@ -10,6 +10,20 @@
 //! stops or starts, or on `changeset.rollback`. A restore that fails is tried again until it is done, and reported. A command id
 //! is run at most once, also over a restart.
 //!
+//! # What is said arrives
+//! Events, answers and reports go through an outbox on the disk (feature `outbox`): they survive kill -9 from the moment that
+//! [`Device::kept`] returns, are sent in order, class by class, and are deleted when the broker acknowledged them. After a lost connection a
+//! message may come twice. Telemetry goes at once and unacknowledged, and through the outbox while the device is offline or over its rate
+//! ([`Rates`]). A full outbox drops the oldest telemetry first ([`OutboxConfig`]); a full disk stops nothing. Whatever the network or
+//! the disk does, no call of [`Device`] waits for it.
+//!
+//! The counters (`messages_sent`, `messages_received`, `connection_errors`, `last_heartbeat`, `uptime`, `memory_usage`, `outbox_waiting`,
+//! `outbox_dropped`, …) are published as `diagnostics` in every state, and answered by `device.status`.
+//!
+//! # Protection
+//! [`Broker::tls`] with [`Tls`] (feature `tls`): an authority's file or the system's, and a client certificate. [`Broker::login`],
+//! [`Broker::token`], [`Broker::token_file`]. `DeviceConfig::fernet_key` (feature `fernet`) encrypts payloads, for controllers that ask for it.
+//!
 //! # A complete device
 //! ```no_run
 #![doc = include_str!("../examples/thermostat.rs")]

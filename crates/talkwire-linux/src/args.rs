@@ -75,6 +75,15 @@ pub(crate) fn interface(args: &Args, name: &str) -> Result<Option<String>, ToolE
     text.map(Some).ok_or_else(|| ToolError::invalid_args(format!("args.{name} must be the name of an interface such as eth0")))
 }
 
+/// Names of interfaces.
+pub(crate) fn interfaces(args: &Args, name: &str) -> Result<Option<Vec<String>>, ToolError> {
+    let Some(list) = texts(args, name)? else { return Ok(None) };
+    match list.iter().all(|text| is_interface(text)) {
+        true => Ok(Some(list.into_iter().map(str::to_owned).collect())),
+        false => Err(ToolError::invalid_args(format!("args.{name} must be a list of names of interfaces such as eth0"))),
+    }
+}
+
 /// Whether a text can be the name of an interface.
 pub(crate) fn is_interface(text: &str) -> bool {
     (1..=15).contains(&text.len()) && !text.starts_with(['-', '.']) && text.chars().all(|c| c.is_ascii_alphanumeric() || "._-@".contains(c))

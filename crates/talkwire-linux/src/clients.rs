@@ -1,21 +1,24 @@
-//! `clients.list`: who is on the network, by the neighbour table and the leases of dnsmasq.
+//! `clients.list`: who is on the network, by the neighbour table, the leases and the radios.
 
 pub(crate) mod arp;
 pub(crate) mod leases;
+
+mod health;
 
 use crate::machine::Machine;
 use crate::names::given;
 use crate::root::Root;
 use crate::tool::{LinuxTool, cheap};
-use crate::{args, ports, route};
+use crate::{args, ports, radio, route};
 use arp::Neighbour;
+pub(crate) use health::tool as health_tool;
 use leases::{Expiry, Lease};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
-use talkwire_device::{Args, ToolError};
+use talkwire_device::ToolError;
 
 const OP: &str = "clients.list";
 const ARP: &str = "proc/net/arp";
@@ -27,7 +30,17 @@ pub(crate) fn tool(machine: &Arc<Machine>) -> LinuxTool {
         return LinuxTool::lacking(OP, "no_neighbour_table");
     }
     let machine = machine.clone();
-    LinuxTool::reading(OP, cheap(100), move |args| answer(&machine.root, args))
+    LinuxTool::new(OP, cheap(200), move |call| {
+        let machine = machine.clone();
+        async move {
+            let wanted = args::mac(&call.args, "client_mac")?;
+            let include_offline = args::flag(&call.args, "include_offline")?.unwrap_or(false);
+            let mut rows = rows(&machine, wanted, include_offline).await?;
+            let total = rows.len();
+            rows.truncate(MOST);
+            Ok(json!({"clients": rows, "total": total}))
+        }
+    })
 }
 
 /// One client, by its MAC address.
@@ -38,23 +51,35 @@ struct Client {
     lease: Option<Lease>,
 }
 
-fn answer(root: &Root, args: &Args) -> Result<Value, ToolError> {
-    let wanted = args::mac(args, "client_mac")?;
-    let include_offline = args::flag(args, "include_offline")?.unwrap_or(false);
+/// The clients, each with what is known of it.
+///
+/// # Errors
+/// `E_CLIENT_NOT_FOUND` when the one that is wanted is not there.
+pub(crate) async fn rows(machine: &Machine, wanted: Option<String>, include_offline: bool) -> Result<Vec<Value>, ToolError> {
+    let root = &machine.root;
     let neighbours = root.text(ARP).map(|text| arp::parse(&text)).ok_or_else(|| ToolError::failed("the neighbour table cannot be read"))?;
-    let leases = given::leases(root);
     let now_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    let mut clients = gather(here(root, neighbours), leases);
+    let radio = radio::clients(root).await;
+    let mut clients = gather(here(root, neighbours), given::leases(root));
+    for (mac, (interface, _)) in &radio {
+        clients.entry(mac.clone()).or_default().interface.get_or_insert_with(|| interface.name.clone());
+    }
     clients.retain(|mac, client| wanted.as_ref().is_none_or(|wanted| wanted == mac) && (client.interface.is_some() || include_offline));
     match wanted {
         Some(mac) if clients.is_empty() => {
             let missing = ToolError::failed(format!("no client {mac} is seen from here now"));
             Err(ToolError { code: "E_CLIENT_NOT_FOUND".into(), ..missing })
         }
-        _ => {
-            let rows: Vec<Value> = clients.iter().take(MOST).map(|(mac, client)| row(root, mac, client, now_s)).collect();
-            Ok(json!({"clients": rows, "total": clients.len()}))
-        }
+        _ => Ok(clients
+            .iter()
+            .map(|(mac, client)| {
+                let mut row = row(root, mac, client, now_s);
+                if let (Some((interface, station)), Some(fields)) = (radio.get(mac), row.as_object_mut()) {
+                    fields.extend(health::wireless(machine, interface, station));
+                }
+                row
+            })
+            .collect()),
     }
 }
 

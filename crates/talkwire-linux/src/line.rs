@@ -3,6 +3,8 @@
 mod icmp;
 mod latency;
 mod ping;
+mod speed;
+mod stream;
 mod trace;
 mod wan;
 mod web;
@@ -12,5 +14,5 @@ use crate::tool::LinuxTool;
 use std::sync::Arc;
 
 pub(crate) fn tools(machine: &Arc<Machine>) -> Vec<LinuxTool> {
-    vec![wan::tool(machine), latency::tool(machine), trace::tool(machine)]
+    vec![wan::tool(machine), latency::tool(machine), trace::tool(machine), speed::tool(machine)]
 }

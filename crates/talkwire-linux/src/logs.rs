@@ -1,9 +1,11 @@
-//! `system.get_logs`: the last lines of the journal, or of the kernel's ring where no journal is kept.
+//! `system.get_logs`: the last lines of the journal, of `logread`, or of the kernel's ring where neither is kept; and of dnsmasq's own file.
 
 mod journal;
 mod kernel;
+mod syslog;
 
 use crate::machine::Machine;
+use crate::names::dnsmasq;
 use crate::root::Root;
 use crate::text::clean;
 use crate::tool::{LinuxTool, cheap};
@@ -50,6 +52,7 @@ struct Wish {
 #[derive(Debug, Clone)]
 enum Keeper {
     Journal(PathBuf),
+    Logread(PathBuf),
     Ring(PathBuf),
 }
 
@@ -70,7 +73,7 @@ pub(crate) fn tool(machine: &Arc<Machine>) -> LinuxTool {
 fn keeper(root: &Root) -> Option<Keeper> {
     let kept = ["var/log/journal", "run/log/journal"].into_iter().any(|folder| !root.names(folder).is_empty());
     let journal = root.program("journalctl").filter(|_| kept).map(Keeper::Journal);
-    journal.or_else(|| root.program("dmesg").map(Keeper::Ring))
+    journal.or_else(|| root.program("logread").map(Keeper::Logread)).or_else(|| root.program("dmesg").map(Keeper::Ring))
 }
 
 fn wish(args: &Args) -> Result<Wish, ToolError> {
@@ -83,24 +86,53 @@ fn wish(args: &Args) -> Result<Wish, ToolError> {
 
 async fn answer(root: &Root, keeper: &Keeper, wish: Wish) -> Result<Value, ToolError> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let (entries, cut, from) = match keeper {
+    let since_ms = wish.since_s.map_or(i64::MIN, |since_s| now.saturating_sub(Duration::from_secs(since_s)).as_millis() as i64);
+    let (mut entries, cut, from) = match keeper {
         Keeper::Journal(program) => {
             let output = program::run(program, &journal::args(wish, now.as_secs()), TIME).await?;
             (journal::parse(&output.text), output.cut, "journal")
+        }
+        Keeper::Logread(program) => {
+            // OpenWrt's can tell the time without the zone; that of BusyBox cannot.
+            let output = match program::run(program, &["-t".into()], TIME).await {
+                Ok(output) => output,
+                Err(_) => program::run(program, &[], TIME).await?,
+            };
+            let wanted = |entry: &Entry| entry.ts_ms.is_none_or(|ts_ms| ts_ms >= since_ms) && wish.level.is_none_or(|level| entry.level == Some(level));
+            (syslog::parse(&output.text).into_iter().filter(wanted).collect(), output.cut, "logread")
         }
         Keeper::Ring(program) => {
             let output = program::run(program, &["-r".into()], TIME).await?;
             let started = root.text("proc/stat").and_then(|text| cpu::parse_boot_time(&text));
             let entries = kernel::parse(&output.text, started);
             let whole_ring = cpu::uptime_s(root).zip(wish.since_s).is_none_or(|(uptime_s, since_s)| uptime_s <= since_s);
-            let since_ms = wish.since_s.map_or(i64::MIN, |since_s| now.saturating_sub(Duration::from_secs(since_s)).as_millis() as i64);
             // A line without a time counts only when the whole ring is young enough.
             let wanted = |entry: &Entry| entry.ts_ms.map_or(whole_ring, |ts_ms| ts_ms >= since_ms) && wish.level.is_none_or(|level| entry.level == Some(level));
             (entries.into_iter().filter(wanted).collect(), output.cut, "kernel_ring")
         }
     };
+    let own = dnsmasq_file(root, wish, since_ms).await;
+    if !own.is_empty() {
+        entries.extend(own);
+        entries.sort_by_key(|entry| entry.ts_ms);
+    }
     let (entries, dropped) = fit(&entries, wish.lines);
     Ok(json!({"total": entries.len(), "entries": entries, "from": from, "truncated": dropped || (cut && (entries.len() as u64) < wish.lines)}))
+}
+
+/// The file that dnsmasq keeps itself when it is told to: the other logs know nothing of it then.
+async fn dnsmasq_file(root: &Root, wish: Wish, since_ms: i64) -> Vec<Entry> {
+    let root = root.clone();
+    let read = move || {
+        let file = dnsmasq::find(&root)?.log_file?;
+        let file = file.trim_start_matches('/');
+        let written = std::fs::metadata(root.path(file)).ok()?.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
+        let entries = syslog::parse_file(&root.tail(file)?, i64::try_from(written.as_millis()).ok()?);
+        // How bad a line is does not stand in it.
+        let wanted = |entry: &Entry| wish.level.is_none() && entry.ts_ms.is_some_and(|ts_ms| ts_ms >= since_ms);
+        Some(entries.into_iter().filter(wanted).collect::<Vec<_>>())
+    };
+    tokio::task::spawn_blocking(read).await.ok().flatten().unwrap_or_default()
 }
 
 /// The newest entries that were asked for and fit into a message, newest last, and whether one had to stay behind.

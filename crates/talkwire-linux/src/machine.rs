@@ -6,7 +6,7 @@ use crate::root::Root;
 use crate::route::{self, WayOut};
 use crate::surroundings::Surroundings;
 use crate::tool::LinuxTool;
-use crate::{clients, hardware, line, logs, names, ports, status, traffic};
+use crate::{clients, hardware, line, logs, mesh, names, ports, radio, status, topology, traffic};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -104,10 +104,13 @@ impl Machine {
     }
 
     pub(crate) fn tools(self: &Arc<Self>) -> Vec<LinuxTool> {
-        let mut tools = vec![status::tool(self), hardware::tool(self), ports::tool(self), logs::tool(self), clients::tool(self)];
+        let mut tools = vec![status::tool(self), hardware::tool(self), ports::tool(self), logs::tool(self), clients::tool(self), clients::health_tool(self)];
         tools.extend(line::tools(self));
         tools.extend(names::tools(self));
         tools.extend(traffic::tools(self));
+        tools.extend(topology::tools(self));
+        tools.extend(radio::tools(self));
+        tools.extend(mesh::tools(self));
         tools
     }
 }

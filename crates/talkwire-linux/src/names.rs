@@ -13,10 +13,11 @@ mod server;
 
 use crate::machine::Machine;
 use crate::tool::LinuxTool;
+pub(crate) use config::leases_tool;
 pub(crate) use dns::{Answered, ask};
 pub(crate) use resolvers::configured;
 use std::sync::Arc;
 
 pub(crate) fn tools(machine: &Arc<Machine>) -> Vec<LinuxTool> {
-    vec![config::tool(machine), config::leases_tool(machine), resolve::tool(machine), rogue::tool(machine)]
+    vec![config::tool(machine), config::leases_tool(machine, "dhcpdns.get_leases"), resolve::tool(machine), rogue::tool(machine)]
 }

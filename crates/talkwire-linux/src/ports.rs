@@ -26,14 +26,18 @@ pub(crate) fn tool(machine: &Arc<Machine>) -> LinuxTool {
 }
 
 fn answer(machine: &Machine) -> Value {
+    let total = names(&machine.root).len();
+    json!({"interfaces": rows(machine), "total": total})
+}
+
+/// All interfaces, each with what is known of it.
+pub(crate) fn rows(machine: &Machine) -> Vec<Value> {
     let (root, counts) = (&machine.root, counts(&machine.root));
     let uptime_s = crate::cpu::uptime_s(root);
     let way_out = machine.way_out();
     let (mut history, now) = (machine.ports(), machine.now());
     history.note(now, counts.clone());
-    let mut names = names(root);
-    let total = names.len();
-    names.truncate(MOST);
+    let names = all(root);
     let interfaces = names.iter().map(|name| {
         let mut fields = describe(root, name);
         if way_out.as_ref().is_some_and(|way| way.interface == *name) {
@@ -46,7 +50,7 @@ fn answer(machine: &Machine) -> Value {
         }
         Value::Object(fields)
     });
-    json!({"interfaces": interfaces.collect::<Vec<_>>(), "total": total})
+    interfaces.collect()
 }
 
 /// The interfaces; `bonding_masters` and its like are files and none.

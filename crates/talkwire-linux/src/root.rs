@@ -1,7 +1,7 @@
 //! Where the machine's files are: `/`, or a folder that stands for it. Every read is bounded and a failure is an absence.
 
 use std::fs;
-use std::io::Read;
+use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 /// Most bytes of one file that are read.
@@ -52,6 +52,16 @@ impl Root {
         let mut bytes = Vec::new();
         fs::File::open(self.path(file)).ok()?.take(most).read_to_end(&mut bytes).ok()?;
         Some(bytes)
+    }
+
+    /// The end of a file that grows.
+    pub(crate) fn tail(&self, file: &str) -> Option<String> {
+        let mut open = fs::File::open(self.path(file)).ok()?;
+        let length = open.metadata().ok()?.len();
+        open.seek(SeekFrom::Start(length.saturating_sub(FILE_BYTES))).ok()?;
+        let mut bytes = Vec::new();
+        open.take(FILE_BYTES).read_to_end(&mut bytes).ok()?;
+        Some(String::from_utf8_lossy(&bytes).into_owned())
     }
 
     /// The text of a file with one value, trimmed; none when there is nothing in it.

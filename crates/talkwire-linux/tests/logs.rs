@@ -50,6 +50,26 @@ async fn without_a_journal_the_ring_of_the_kernel_is_read() {
 }
 
 #[tokio::test]
+async fn openwrt_is_asked_by_logread_and_dnsmasq_by_its_own_file() {
+    let machine = Machine::empty();
+    machine.program("logread", "[ \"$*\" = -t ] || exit 2\nprintf 'Sat Nov 21 15:23:08 2026 [4000000000.123] daemon.warn hostapd[77]: radar\\nSat Nov 21 15:23:09 2026 [1.0] daemon.info old[7]: x\\n'");
+    machine.program("dnsmasq", "exit 0");
+    machine.write("etc/dnsmasq.conf", "log-facility=/var/log/dnsmasq.log\n");
+    machine.write("var/log/dnsmasq.log", "Nov 21 15:23:10 dnsmasq-dhcp[7]: DHCPDISCOVER(br-lan) 02:00:00:00:a0:01 no address available\n");
+    let answer = machine.ask("system.get_logs", json!({"since_s": 600})).await.unwrap();
+    let messages: Vec<_> = answer["entries"].as_array().unwrap().iter().map(|entry| entry["message"].as_str().unwrap()).collect();
+    assert_eq!(messages, ["dnsmasq-dhcp: DHCPDISCOVER(br-lan) 02:00:00:00:a0:01 no address available", "hostapd: radar"]);
+    assert_eq!((&answer["from"], &answer["entries"][1]["level"]), (&json!("logread"), &json!("warning")));
+    let answer = machine.ask("system.get_logs", json!({"level": "warning"})).await.unwrap();
+    assert_eq!((&answer["total"], &answer["entries"][0]["source"]), (&json!(1), &json!("hostapd")));
+
+    machine.program("logread", "[ $# = 0 ] || exit 2\necho 'Nov 21 15:23:08 attic kern.err kernel: wan: link is down'");
+    machine.remove("var/log/dnsmasq.log");
+    let answer = machine.ask("system.get_logs", json!({"since_s": 600})).await.unwrap();
+    assert_eq!(answer["entries"], json!([{"source": "kernel", "message": "wan: link is down", "level": "error"}]), "BusyBox tells no time");
+}
+
+#[tokio::test]
 async fn wrong_arguments_never_reach_the_program() {
     let machine = with_journal("touch \"$0.ran\"");
     for args in

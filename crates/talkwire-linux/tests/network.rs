@@ -139,3 +139,51 @@ fn a_cap_on_the_line_is_told() {
     let qos = home.ask("router", "qos.get_status", json!({}));
     assert_eq!((&qos["enabled"], &qos["cap_up_mbps"], &qos["cap_down_mbps"]), (&json!(true), &json!(20.0), &json!(8.0)), "{qos}");
 }
+
+#[test]
+fn the_speed_of_the_line_is_what_it_is_limited_to() {
+    let home = home!("the_speed_of_the_line_is_what_it_is_limited_to");
+    home.inside("up", "tc qdisc add dev down0 root tbf rate 20mbit burst 64kb latency 200ms");
+    home.inside("router", "tc qdisc add dev wan root tbf rate 8mbit burst 32kb latency 300ms");
+    let speed = home.ask("router", "network.speedtest_full", json!({"duration": 10, "parallel_streams": 4}));
+    let figure = |name: &str| speed[name].as_f64().unwrap_or_else(|| panic!("no {name} in {speed}"));
+    assert!((12.0..=21.5).contains(&figure("download_mbps")), "{speed}");
+    assert!((4.5..=9.5).contains(&figure("upload_mbps")), "{speed}");
+    assert!(figure("loaded_latency_up_ms") > figure("latency_ms") + 20.0, "a full queue of 300 ms is felt: {speed}");
+    assert_eq!((&speed["side"], &speed["server"]), (&json!("wan"), &json!("203.0.113.80")), "{speed}");
+    for args in [
+        json!({"duration": 999_999}),
+        json!({"server": "; reboot"}),
+        json!({"server": "../../etc/passwd"}),
+        json!({"parallel_streams": 0}),
+        json!({"direction": "sideways"}),
+    ] {
+        assert_eq!(home.ask("router", "network.speedtest_full", args.clone())["error"], "E_INVALID_ARGS", "{args}");
+    }
+    let nobody = home.ask("router", "network.speedtest_full", json!({"server": "203.0.113.1", "duration": 5}));
+    assert_eq!(nobody["error"], "E_LLM_TOOL_NOT_AVAILABLE", "{nobody}");
+}
+
+#[test]
+fn a_client_that_floods_is_the_top_talker() {
+    let home = home!("a_client_that_floods_is_the_top_talker");
+    home.inside("router", "sysctl -qw net.netfilter.nf_conntrack_acct=1; nft 'add table ip nat; add chain ip nat post { type nat hook postrouting priority 100; }; add rule ip nat post oifname wan masquerade'");
+    home.inside("up", "tc qdisc add dev down0 root tbf rate 20mbit burst 64kb latency 100ms");
+    let talkers = std::thread::scope(|scope| {
+        let load = scope.spawn(|| home.ask("client", "network.speedtest_full", json!({"duration": 12, "direction": "download"})));
+        // The load runs for twelve seconds; it is looked at in its middle.
+        let mut talkers = home.ask("router", "traffic.get_top_talkers", json!({"window_s": 2}));
+        for _ in 0..4 {
+            if talkers["talkers"].as_array().is_some_and(|rows| !rows.is_empty()) {
+                break;
+            }
+            talkers = home.ask("router", "traffic.get_top_talkers", json!({"window_s": 2}));
+        }
+        load.join().expect("the load ran");
+        talkers
+    });
+    let row = row(&talkers, "talkers", "ip_address", "192.168.1.101");
+    assert!(row["down_mbps"].as_f64().unwrap() > 5.0 && row["share_percent"].as_f64().unwrap() > 60.0, "{talkers}");
+    let mac = home.inside("client", "cat /sys/class/net/eth0/address").trim().replace(':', "");
+    assert_eq!((&row["client_mac"], &talkers["source"]), (&json!(mac), &json!("conntrack")), "{talkers}");
+}

@@ -97,6 +97,9 @@ pub enum BadEnvelope {
     /// A Fernet token where JSON is expected: the receiver knows no key for the device, or the key does not fit.
     #[error("message is encrypted (a Fernet token, gAAAA…); give Talkwire this device's key, or send plain JSON over TLS")]
     Encrypted,
+    /// Not a valid token of a device that has a key; the text says why.
+    #[error("this device's messages are encrypted, and this one was not taken: {0}")]
+    Sealed(String),
     /// Deeper than the limit.
     #[error("message is nested deeper than {0} levels")]
     TooDeep(usize),

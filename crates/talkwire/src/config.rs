@@ -20,6 +20,9 @@ pub struct Config {
     pub ws: SocketAddr,
     /// Address of gRPC. Kept for the door that serves it.
     pub grpc: SocketAddr,
+    /// A port that serves nothing but the other end of speed tests, for devices that do not run on this machine.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub speedtest: Option<SocketAddr>,
     /// Bounds of the broker.
     pub limits: LimitConfig,
 }
@@ -49,6 +52,7 @@ impl Default for Config {
             mqtt: vec![local(1883), local(8884)],
             ws: local(8885),
             grpc: local(50051),
+            speedtest: None,
             limits: LimitConfig::default(),
         }
     }

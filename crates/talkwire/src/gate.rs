@@ -3,6 +3,7 @@
 use crate::clock::Clock;
 use crate::hub::{Event, HubHandle};
 use crate::identity::Identity;
+use crate::payload_keys::PayloadKeys;
 use crate::probe::Probe;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -18,6 +19,7 @@ const OURS: [&str; 5] = ["rtk", "chatroom", "chat", "system", "connection"];
 pub struct HouseGate {
     hub: HubHandle,
     identity: Arc<Identity>,
+    keys: Arc<PayloadKeys>,
     clock: Clock,
     max_bytes: usize,
     older: Mutex<HashMap<String, ProtocolVersion>>,
@@ -25,8 +27,8 @@ pub struct HouseGate {
 
 impl HouseGate {
     /// A gate in front of `hub`.
-    pub fn new(hub: HubHandle, identity: Arc<Identity>, clock: Clock, max_bytes: usize) -> Self {
-        Self { hub, identity, clock, max_bytes, older: Mutex::default() }
+    pub fn new(hub: HubHandle, identity: Arc<Identity>, keys: Arc<PayloadKeys>, clock: Clock, max_bytes: usize) -> Self {
+        Self { hub, identity, keys, clock, max_bytes, older: Mutex::default() }
     }
 
     fn origin(&self, client_id: &str, principal: Option<&str>) -> Origin {
@@ -90,7 +92,7 @@ impl Gate for HouseGate {
             return now(PublishVerdict::Route);
         }
         let from = self.origin(&publish.client_id, publish.principal.as_deref());
-        let read = Inbound::decode(&publish.topic, &publish.payload, self.clock.now_ms(), self.max_bytes);
+        let (read, text) = self.keys.read(&publish.topic, &publish.payload, publish.is_will, self.clock.now_ms(), self.max_bytes);
         if let Some(probe) = Probe::read(&from.principal, &publish.topic, &publish.payload, self.clock.now_ms()).filter(|_| !self.hub.health().is_degraded()) {
             let (done, committed) = oneshot::channel();
             if self.hub.offer(Event::Probe(from, probe, done)).is_err() {
@@ -110,7 +112,7 @@ impl Gate for HouseGate {
         }
         let verdict = verdict(&read, &publish);
         let (done, committed) = oneshot::channel();
-        let event = Event::Message { from, topic: publish.topic, read, payload: publish.payload, done: Some(done) };
+        let event = Event::Message { from, topic: publish.topic, read, payload: text, done: Some(done) };
         if self.hub.offer(event).is_err() {
             return now(PublishVerdict::Refuse(PublishRefusal::QuotaExceeded));
         }

@@ -11,5 +11,6 @@ pub mod hub;
 pub mod identity;
 pub mod lone_broker;
 pub mod mind;
+pub mod payload_keys;
 pub mod probe;
 pub mod serve;

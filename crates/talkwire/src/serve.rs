@@ -6,6 +6,7 @@ use crate::gate::HouseGate;
 use crate::http::{self, House};
 use crate::hub::{Hub, Post};
 use crate::identity::{Identity, seed};
+use crate::payload_keys::PayloadKeys;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
@@ -43,6 +44,7 @@ pub async fn start(config: &Config) -> Result<Running> {
     let clock = Clock::start();
     let (store, reader) = open_store(config)?;
     let identity = Arc::new(Identity::open(&config.data)?);
+    let keys = Arc::new(PayloadKeys::open(&config.data)?);
     let memory = remember(store.load(clock.now_ms())?, &reader)?;
     let retained = retained(&memory, clock.now_ms());
     let core = Core::new(Arc::new(Catalogue::builtin()), seed(), identity.signing_key(), memory, clock.now_ms());
@@ -50,20 +52,35 @@ pub async fn start(config: &Config) -> Result<Running> {
     std::thread::spawn(crate::mind::wake);
 
     let web = TcpListener::bind(config.http).await.map_err(|error| port_taken(error, config.http, "--http"))?;
+    let speedtest = match config.speedtest {
+        Some(addr) => Some(TcpListener::bind(addr).await.map_err(|error| port_taken(error, addr, "speedtest"))?),
+        None => None,
+    };
     let (posts, outbox) = mpsc::channel(POSTS);
     let hub = Hub::start(core, Box::new(store), clock, posts, &config.data);
-    let gate: Arc<dyn Gate> = Arc::new(HouseGate::new(hub.handle(), identity.clone(), clock, config.limits.max_message_bytes));
+    let gate: Arc<dyn Gate> = Arc::new(HouseGate::new(hub.handle(), identity.clone(), keys.clone(), clock, config.limits.max_message_bytes));
     let broker = Broker::start(config.broker(), gate).await.context("the broker did not start")?;
     let handle = broker.handle();
     for (topic, payload) in retained {
-        handle.publish(&topic, payload, 1, true).await?;
+        let said = keys.seal(talkwire_core::Publish { topic, payload, qos: 1, retain: true }, clock.now_ms())?;
+        handle.publish(&said.topic, said.payload, 1, true).await?;
     }
     tell_connections(&handle, clock.now_ms(), "connected").await;
-    let posting = tokio::spawn(post(outbox, handle.clone(), reader.clone()));
+    let posting = tokio::spawn(post(outbox, handle.clone(), reader.clone(), keys, clock));
 
     let mut listeners = vec![("http".to_owned(), web.local_addr()?)];
     listeners.extend(broker.addresses().iter().map(|address| (kind(address.kind).to_owned(), address.addr)));
     let (stop, stopping) = watch::channel(false);
+    if let Some(listener) = speedtest {
+        listeners.push(("speedtest".to_owned(), listener.local_addr()?));
+        let mut until = stopping.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                ended = axum::serve(listener, http::speedtest_routes::<()>()) => tracing::warn!(?ended, "the port of the speed test is closed"),
+                _ = until.wait_for(|stop| *stop) => {}
+            }
+        });
+    }
     let house = Arc::new(House {
         hub: hub.handle(),
         reader,
@@ -162,7 +179,7 @@ async fn tell_connections(handle: &BrokerHandle, now_ms: i64, status: &str) {
     }
 }
 
-async fn post(mut outbox: mpsc::Receiver<Post>, handle: BrokerHandle, reader: Reader) {
+async fn post(mut outbox: mpsc::Receiver<Post>, handle: BrokerHandle, reader: Reader, keys: Arc<PayloadKeys>, clock: Clock) {
     while let Some(post) = outbox.recv().await {
         let publish = match post {
             Post::Publish(publish) => Some(publish),
@@ -172,6 +189,13 @@ async fn post(mut outbox: mpsc::Receiver<Post>, handle: BrokerHandle, reader: Re
             }
         };
         let Some(publish) = publish else { continue };
+        let publish = match keys.seal(publish, clock.now_ms()) {
+            Ok(publish) => publish,
+            Err(error) => {
+                tracing::error!(%error, "a command could not be encrypted, and was not sent");
+                continue;
+            }
+        };
         if let Err(error) = handle.publish(&publish.topic, publish.payload, publish.qos, publish.retain).await {
             tracing::error!(%error, topic = publish.topic, "a message could not be published");
         }

@@ -12,3 +12,5 @@ mod diagnosis;
 mod durable;
 #[path = "doors/harness.rs"]
 mod harness;
+#[path = "doors/sealed.rs"]
+mod sealed;

@@ -46,7 +46,9 @@ pub(super) fn ports(evidence: &mut Evidence, row: Row<'_>, source: Source<'_>) {
         return;
     }
     for row in row.rows("interfaces").filter(|row| row.text("type").is_none_or(|kind| kind == "ethernet")) {
-        let Some(name) = row.text("interface") else { continue };
+        // A real machine may call the port of the line anything, and says which it is.
+        let name = if row.text("role").as_deref() == Some("wan") { Some("wan".to_owned()) } else { row.text("interface") };
+        let Some(name) = name else { continue };
         let port = evidence.target("port", &name);
         port.add("mbps", row.amount("speed_mbps"), source);
         port.say("duplex", row.word("duplex", &["full", "half"]), source);

@@ -36,7 +36,7 @@ const PATTERNS: &[(&str, &[&[&str]])] = &[
     ("own_src", &[&["with own address as source address"]]),
     ("dns_max", &[&["maximum number of concurrent dns queries"]]),
     ("conntrack_full", &[&["nf_conntrack", "table full"]]),
-    ("dhcp_no_range", &[&["no address range available"]]),
+    ("dhcp_no_range", &[&["no address range available"], &["dhcpdiscover", "no address available"]]),
     ("dhcp_decline", &[&["dhcpdecline"]]),
     ("dhcp_discover", &[&["dhcpdiscover"]]),
     ("dhcp_ack", &[&["dhcpack"]]),

@@ -300,6 +300,7 @@ fn set_of(proposal: &Proposal, language: talkwire_core::Language) -> Changeset {
         before_text: operation.before_text.clone(),
         after_text: operation.after_text.clone(),
         undoes_itself: true,
+        restores_nothing: false,
         state: OperationState::Planned,
         previous: Value::Null,
         previous_hash: None,

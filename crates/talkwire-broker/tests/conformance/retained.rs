@@ -111,3 +111,28 @@ async fn kept_messages_carry_the_subscription_identifier() {
     house.says("s", "live", 1).await;
     assert_eq!(reader.receives().await.properties[&property::SUBSCRIPTION_ID], [42]);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_kept_messages_at_once_never_wait_for_each_other_for_ever() {
+    const ROUNDS: u16 = 60;
+    const IN_FLIGHT: u16 = 32;
+    let house = House::new().await;
+    let mut senders = Vec::new();
+    for number in 0..12 {
+        let mut sender = house.friend(&format!("sender-{number}")).await;
+        senders.push(tokio::spawn(async move {
+            for round in 0..ROUNDS {
+                let messages: Vec<u8> =
+                    (1..=IN_FLIGHT).flat_map(|id| Message::new(&format!("k/{number}/{id}"), &round.to_string(), 1).retained().id(id).encode(5)).collect();
+                sender.send(&messages).await;
+                for id in 1..=IN_FLIGHT {
+                    assert_eq!(sender.next().await, Packet::Puback { id, code: 0 });
+                }
+            }
+            sender.leaves().await;
+        }));
+    }
+    for sender in senders {
+        sender.await.unwrap();
+    }
+}

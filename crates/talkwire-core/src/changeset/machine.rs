@@ -89,6 +89,9 @@ pub fn report(set: &mut Changeset, now_ms: i64, report: Report, world: &dyn Worl
         Report::RollBack(_) if set.status == Status::Committed => {
             set.enter(Status::Applied, now_ms, "undo asked for by a person");
             (set.outcome, set.has_receipt, set.restore_tries) = (None, false, 0);
+            // What was done once is over; only the rest has something to put back.
+            let over = set.operations.iter_mut().filter(|operation| operation.restores_nothing && operation.state == State::Committed);
+            over.for_each(|operation| operation.state = State::Restored);
             go_back(set, "undone");
         }
         Report::Late(command) => restore::late_act(set, &command, &mut orders),
@@ -175,7 +178,13 @@ fn judged(set: &mut Changeset, after: Option<Measurement>) {
         (Some(_), Some(_), Some(_)) => "no_gain",
         _ => "not_measured",
     };
-    if kind == "kept" {
+    // Where nothing can be put back, it ends as done, with the truth about what it brought.
+    let kind = match kind {
+        "no_gain" if set.restores_nothing() => "done_no_gain",
+        "not_measured" if set.restores_nothing() => "done_not_measured",
+        kind => kind,
+    };
+    if matches!(kind, "kept" | "done_no_gain" | "done_not_measured") {
         set.outcome = Some(Outcome { kind: kind.into(), text: outcome_text(set, kind) });
         set.retry_ms = None;
     } else {

@@ -24,6 +24,14 @@ pub(super) fn restore(set: &mut Changeset, now_ms: i64, world: &dyn World, order
     let open: Vec<usize> = (0..set.operations.len()).rev().filter(|at| !is_back(&set.operations[*at])).collect();
     if open.is_empty() {
         set.outcome.clone_from(&set.going_back);
+        let done_once = set.operations.iter().any(|operation| operation.restores_nothing && operation.state == State::Restored);
+        if let Some(outcome) = set.outcome.as_mut().filter(|_| done_once) {
+            outcome.text += set.language.pick(
+                "；已做過的重新啟動或斷線沒有東西可復原",
+                "；已做过的重启或断线没有东西可还原",
+                "; a restart or disconnection that was done leaves nothing to put back",
+            );
+        }
         set.deadline_ms = None;
         set.retry_ms = None;
         set.enter(Status::RolledBack, now_ms, set.outcome.as_ref().map_or(String::new(), |outcome| outcome.text.clone()));

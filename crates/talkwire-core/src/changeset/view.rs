@@ -20,6 +20,16 @@ pub(super) fn outcome_text(set: &Changeset, kind: &str) -> String {
     match kind {
         "kept" => pick("已保留：", "已保留：", "kept: ") + &change,
         "kept_unmeasured" => pick("已保留，每台裝置都已確認。", "已保留，每台设备都已确认。", "kept; every device confirmed it"),
+        "done_no_gain" => {
+            pick("已執行，但沒有改善", "已执行，但没有改善", "done, but without gain")
+                + &if change.is_empty() { String::new() } else { format!(" ({change})") }
+                + &pick("；沒有東西需要復原", "；没有东西需要还原", "; there is nothing to put back")
+        }
+        "done_not_measured" => pick(
+            "已執行，但沒辦法量到結果；沒有東西需要復原",
+            "已执行，但没法测到结果；没有东西需要还原",
+            "done, but the result could not be measured; there is nothing to put back",
+        ),
         "no_gain" => pick("已復原：沒有改善", "已还原：没有改善", "undone: no gain") + &if change.is_empty() { String::new() } else { format!(" ({change})") },
         "not_measured" => pick("已復原：沒辦法量到結果", "已还原：没法测到结果", "undone: the result could not be measured"),
         "apply_failed" => pick("已復原：裝置沒有套用成功", "已还原：设备没有应用成功", "undone: a device did not apply it"),
@@ -40,7 +50,13 @@ pub fn view(set: &Changeset) -> ChangesetView {
     let pick = |zh_tw: &str, zh_cn: &str, en: &str| set.language.pick(zh_tw, zh_cn, en).to_owned();
     let guarded = set.operations.iter().all(|operation| operation.undoes_itself);
     let clock = format!("{}:{:02}", set.rollback_s / 60, set.rollback_s % 60);
-    let undo = if guarded {
+    let undo = if set.restores_nothing() {
+        pick(
+            "做過就做過了，不能復原；也不會留下設定要改回來。",
+            "做过就做过了，不能还原；也不会留下设置要改回来。",
+            "Once done it cannot be undone, and it leaves no setting to put back.",
+        )
+    } else if guarded {
         pick("如果沒有確認，或連線中斷，", "如果没有确认，或连接中断，", "If nobody confirms, or the link is lost, it goes back by itself after ")
             + &clock
             + &pick(" 後會自己復原。", " 后会自己还原。", ".")
@@ -58,7 +74,7 @@ pub fn view(set: &Changeset) -> ChangesetView {
         label: operation.label.clone(),
         before: operation.before_text.clone(),
         after: operation.after_text.clone(),
-        undoes_itself: operation.undoes_itself,
+        undoes_itself: operation.undoes_itself && !operation.restores_nothing,
     });
     let outcome = set.outcome.as_ref().filter(|_| set.status.has_ended()).or(set.going_back.as_ref());
     let failed = set.operations.iter().find(|operation| operation.state == OperationState::RestoreFailed).and_then(|operation| operation.error.clone());

@@ -3,7 +3,7 @@
 use super::Core;
 use super::commands::Wanted;
 use crate::access::Principal;
-use crate::catalogue::{Class, Permission, Risk};
+use crate::catalogue::{Class, Permission, Restores, Risk};
 use crate::changeset::{APPROVAL_MS, Changeset, Operation, OperationState, Order, Outcome, ROLLBACK_S, Report, Status, World, next_deadline, report};
 use crate::command::{Command, Status as CommandStatus, Timings};
 use crate::effect::{Effect, Notice, Save};
@@ -130,6 +130,7 @@ impl Core {
         let operation = Operation {
             device_name: device.name.clone(),
             undoes_itself: device.undoes_itself(&entry.op),
+            restores_nothing: entry.restores == Restores::Nothing,
             op: entry.op.clone(),
             args: wanted.args,
             undo_args: wanted.undo_args,
@@ -241,6 +242,9 @@ impl Core {
             Status::Proposed => return self.reject(now_ms, who, id),
             Status::RolledBack | Status::Rejected | Status::Expired => {
                 return Err(Refusal::new(Code::ChangesetState, format!("the change set is {}; there is nothing to undo", set.status.word())));
+            }
+            Status::Committed if set.restores_nothing() => {
+                return Err(Refusal::new(Code::ChangesetState, "what was done leaves nothing that could be put back"));
             }
             _ => {}
         }

@@ -48,7 +48,9 @@ impl Core {
 }
 
 fn undo_words(set: &Changeset) -> Value {
-    if set.status == Status::Committed {
+    if set.status == Status::Committed && set.restores_nothing() {
+        json!({"possible": false, "how": "what was done leaves nothing that could be put back"})
+    } else if set.status == Status::Committed {
         json!({"possible": true, "how": format!("talkwire changesets rollback {}, or Undo in the console", set.changeset_id)})
     } else {
         json!({"possible": false, "how": "nothing is left to undo: everything is as it was"})

@@ -5,6 +5,7 @@ mod changesets;
 mod chat;
 mod commands;
 mod devices;
+mod done_once;
 mod house;
 mod models;
 mod sessions;

@@ -15,7 +15,6 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use talkwire_device::{Args, ToolError};
 
 const OP: &str = "dhcpdns.get_config";
-const LEASES: &str = "dhcpdns.get_leases";
 /// Most leases of one answer; `total` counts all.
 const MOST: usize = 512;
 
@@ -30,12 +29,13 @@ pub(crate) fn tool(machine: &Arc<Machine>) -> LinuxTool {
     })
 }
 
-pub(crate) fn leases_tool(machine: &Arc<Machine>) -> LinuxTool {
+/// The leases, under one of the names that they have.
+pub(crate) fn leases_tool(machine: &Arc<Machine>, op: &'static str) -> LinuxTool {
     if server::find(&machine.root).is_none() && !given::any_keeper(&machine.root) {
-        return LinuxTool::lacking(LEASES, "no_address_server");
+        return LinuxTool::lacking(op, "no_address_server");
     }
     let machine = machine.clone();
-    LinuxTool::reading(LEASES, cheap(200), move |args| leases_answer(&machine, args))
+    LinuxTool::reading(op, cheap(200), move |args| leases_answer(&machine, args))
 }
 
 async fn answer(machine: &Machine, include_leases: bool) -> Value {

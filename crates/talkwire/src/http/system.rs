@@ -15,7 +15,7 @@ pub async fn tools(State(house): State<Shared>, _who: Who) -> Answer {
     let value = house.hub.read(|core| {
         let items = core.catalogue().tools().map(|tool| {
             json!({
-                "op": tool.op, "class": tool.class, "permission": tool.permission, "risk": tool.risk, "title": tool.title, "impact": tool.impact,
+                "op": tool.op, "class": tool.class, "permission": tool.permission, "risk": tool.risk, "restores": tool.restores, "title": tool.title, "impact": tool.impact,
                 "typical_ms": tool.typical_ms, "timeout_ms": tool.timeout_ms, "resource": tool.resource, "alternatives": tool.alternatives,
                 "version": tool.version, "args_schema": tool.args_schema(), "result_schema": tool.result,
             })

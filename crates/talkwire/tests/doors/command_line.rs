@@ -17,7 +17,7 @@ fn said(output: &Output) -> String {
 
 #[test]
 fn every_command_shows_an_example_in_its_help() {
-    for command in ["demo", "serve", "ask", "devices", "sessions", "changesets", "receipt", "audit", "config", "broker"] {
+    for command in ["demo", "serve", "ask", "devices", "sessions", "changesets", "receipt", "audit", "config", "broker", "device"] {
         let output = talkwire(&[command, "--help"]);
         assert!(output.status.success());
         assert!(said(&output).contains("Example"), "{command} --help shows no example");
@@ -25,6 +25,30 @@ fn every_command_shows_an_example_in_its_help() {
     for command in ["run", "check"] {
         assert!(said(&talkwire(&["home", command, "--help"])).contains("Example"));
     }
+}
+
+#[test]
+fn a_device_that_is_meant_wrongly_ends_with_2_and_says_what_to_write() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = |text: &str| {
+        std::fs::write(dir.path().join("device.toml"), text).unwrap();
+        run_in(dir.path(), &["device", "--config", "device.toml", "--print-config", "--device-id", "edge-1"])
+    };
+    for (output, hint) in [
+        (talkwire(&["device", "--bogus"]), "--help"),
+        (talkwire(&["device", "--config", "nowhere.toml"]), "nowhere.toml"),
+        (talkwire(&["device", "--device-id", "edge-1", "--broker", "broker.example"]), "mqtt://HOST"),
+        (talkwire(&["device", "--device-id", "../../etc/passwd"]), "device.device_id"),
+        (file("[broker]\nurl = 5\n"), "line 2"),
+        (file("[exec.'fan.read']\nclass = 'read'\nrun = ['fan; reboot']\n"), "line 1"),
+    ] {
+        assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+        assert!(said(&output).contains(hint), "{}", said(&output));
+    }
+    let example = talkwire(&["device", "--example-config"]);
+    let printed = file(&said(&example));
+    assert_eq!((example.status.code(), printed.status.code()), (Some(0), Some(0)), "{}", said(&printed));
+    assert!(said(&printed).contains("home/living/edge-1"), "{}", said(&printed));
 }
 
 #[test]

@@ -1,9 +1,10 @@
 // The change sets: the list, single ones, and what a person decides about them.
 import { defineStore } from 'pinia'
-import { computed, ref, shallowRef, toRaw } from 'vue'
-import { get, post, type Problem } from '@/services/api'
+import { computed, ref, toRaw } from 'vue'
+import { usePagedList } from '@/composables/usePagedList'
+import { get, post } from '@/services/api'
 import { onEvent } from '@/services/events'
-import type { Changeset, Page } from '@/types/api'
+import type { Changeset } from '@/types/api'
 import type { ChangesetView } from '@/types/chat'
 
 const ORDER = ['draft', 'proposed', 'approved', 'preparing', 'applied', 'verifying', 'committed', 'rollback_failed', 'rolled_back', 'rejected', 'expired']
@@ -24,9 +25,6 @@ export function progressOf(status: string): number {
 
 export const useChangeStore = defineStore('changes', () => {
   const byId = ref(new Map<string, Changeset>())
-  const loaded = ref(false)
-  const next = ref<string | number | null>(null)
-  const problem = shallowRef<Problem | null>(null)
   let listening = false
 
   const changes = computed(() => [...byId.value.values()].sort((a, b) => (b.created_ms ?? 0) - (a.created_ms ?? 0)))
@@ -63,17 +61,10 @@ export const useChangeStore = defineStore('changes', () => {
     })
   }
 
-  async function load(after?: string | number): Promise<void> {
+  const list = usePagedList<Changeset>('/changesets', put)
+  function load(after?: string | number): Promise<void> {
     listen()
-    try {
-      const page = await get<Page<Changeset>>(`/changesets?limit=50${after === undefined ? '' : `&after=${encodeURIComponent(after)}`}`)
-      page.items.forEach(put)
-      next.value = page.next ?? null
-      problem.value = null
-      loaded.value = true
-    } catch (error) {
-      problem.value = error as Problem
-    }
+    return list.load(after)
   }
 
   async function loadOne(id: string): Promise<Changeset> {
@@ -97,5 +88,5 @@ export const useChangeStore = defineStore('changes', () => {
   const receipt = (id: string) => get<unknown>(`/receipts/${encodeURIComponent(id)}`)
   const verify = (receiptObject: unknown) => post<{ valid: boolean; reason?: string | null }>('/receipts/verify', receiptObject)
 
-  return { changes, byId, waiting, loaded, next, problem, load, loadOne, newest, approve, reject, rollback, receipt, verify }
+  return { changes, byId, waiting, ...list, load, loadOne, newest, approve, reject, rollback, receipt, verify }
 })

@@ -1,9 +1,10 @@
 // The diagnosis sessions: the list, and single ones with their steps.
 import { defineStore } from 'pinia'
-import { computed, ref, shallowRef } from 'vue'
-import { get, post, type Problem } from '@/services/api'
+import { computed, ref } from 'vue'
+import { usePagedList } from '@/composables/usePagedList'
+import { get, post } from '@/services/api'
 import { onEvent } from '@/services/events'
-import type { Diagnosis, Page } from '@/types/api'
+import type { Diagnosis } from '@/types/api'
 
 type Nested = { session?: Partial<Diagnosis> } & Partial<Diagnosis>
 
@@ -16,9 +17,6 @@ export function diagnosisOf(raw: Nested): Diagnosis {
 
 export const useSessionStore = defineStore('sessions', () => {
   const byId = ref(new Map<string, Diagnosis>())
-  const loaded = ref(false)
-  const next = ref<string | number | null>(null)
-  const problem = shallowRef<Problem | null>(null)
   let listening = false
 
   const sessions = computed(() => [...byId.value.values()].sort((a, b) => b.created_at - a.created_at))
@@ -40,17 +38,10 @@ export const useSessionStore = defineStore('sessions', () => {
     })
   }
 
-  async function load(after?: string | number): Promise<void> {
+  const list = usePagedList<Nested>('/sessions', put)
+  function load(after?: string | number): Promise<void> {
     listen()
-    try {
-      const page = await get<Page<Nested>>(`/sessions?limit=50${after === undefined ? '' : `&after=${encodeURIComponent(after)}`}`)
-      page.items.forEach(put)
-      next.value = page.next ?? null
-      problem.value = null
-      loaded.value = true
-    } catch (error) {
-      problem.value = error as Problem
-    }
+    return list.load(after)
   }
 
   async function loadOne(id: string): Promise<Diagnosis> {
@@ -63,5 +54,5 @@ export const useSessionStore = defineStore('sessions', () => {
     await post(`/sessions/${encodeURIComponent(id)}/cancel`)
   }
 
-  return { sessions, byId, loaded, next, problem, load, loadOne, cancel }
+  return { sessions, byId, ...list, load, loadOne, cancel }
 })

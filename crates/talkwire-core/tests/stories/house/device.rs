@@ -150,6 +150,7 @@ impl FakeDevice {
                 _ => json!({"state": "unknown"}),
             }),
             "wifi.set_channel" | "wifi.set_power" => self.change(now, request, &set),
+            "device.restart" if !set.is_empty() => self.change(now, request, &set),
             _ => Ok(json!({"op": request.op, "uptime_s": 5})),
         }
     }

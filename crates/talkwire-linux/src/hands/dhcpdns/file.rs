@@ -43,7 +43,7 @@ fn write(path: &Path, text: &str) -> Result<(), ToolError> {
     };
     let written = match put(&beside) {
         Ok(()) => fs::rename(&beside, path),
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied && path.exists() => put(path),
+        Err(error) if matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem) && path.exists() => put(path),
         Err(error) => Err(error),
     };
     written.map_err(|error| refused(path, &error))
