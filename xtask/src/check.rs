@@ -16,6 +16,9 @@ pub fn run(_: &[String]) -> Result<ExitCode> {
     });
     stages
         .run("lints: cargo clippy", || process::show(process::cargo().args(["clippy", "--quiet", "--workspace", "--all-targets", "--", "--deny", "warnings"])));
+    stages.run("the device SDK without its features", || {
+        process::show(process::cargo().args(["check", "--quiet", "--package", "talkwire-device", "--no-default-features", "--lib"]))
+    });
     licences(&mut stages);
     suite::all(&mut stages, false);
     Ok(stages.finish())

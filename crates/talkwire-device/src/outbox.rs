@@ -18,6 +18,7 @@ const REST: Duration = Duration::from_secs(1);
 /// Where letters outlive the process. Every call is one transaction.
 pub(crate) trait Table: Send {
     /// All numbers with class and size.
+    #[cfg(any(test, feature = "outbox"))]
     fn index(&mut self) -> io::Result<Vec<(u64, Class, usize)>>;
     /// Takes letters out and puts others in, both or neither.
     fn change(&mut self, out: &BTreeSet<u64>, put: &BTreeMap<u64, Letter>) -> io::Result<()>;
@@ -90,6 +91,7 @@ impl Outbox {
         Err(io::Error::new(io::ErrorKind::Unsupported, "this program was built without the feature `outbox`"))
     }
 
+    #[cfg(any(test, feature = "outbox"))]
     pub(crate) fn with_table(mut table: Box<dyn Table>, max_messages: usize, max_bytes: usize) -> io::Result<Self> {
         let mut outbox = Self::in_memory(max_messages, max_bytes);
         for (number, class, bytes) in table.index()? {

@@ -59,6 +59,16 @@ fn counter() -> std::path::PathBuf {
     example
 }
 
+/// Says, also to `cargo xtask test`, what could not be tried here.
+fn skipped(why: &str) {
+    eprintln!("SKIPPED: {why}");
+    if let Some(file) = std::env::var_os("TALKWIRE_SKIPPED") {
+        let line = format!("device: {why}\n");
+        let noted = std::fs::OpenOptions::new().append(true).create(true).open(file).and_then(|mut file| std::io::Write::write_all(&mut file, line.as_bytes()));
+        noted.expect("the file of TALKWIRE_SKIPPED can be written");
+    }
+}
+
 fn up_to(last: u64) -> Vec<u64> {
     (1..=last).collect()
 }
@@ -218,26 +228,35 @@ async fn a_broker_without_room_is_asked_again_and_one_that_refuses_is_not() {
     assert_eq!(device.counters()["unsent"], 1);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_full_disk_stops_nothing_and_loses_nothing() {
+/// A device on a disk of 256 KiB: `first` is done there before it starts, then 2,000 events while the broker is away.
+async fn on_a_small_disk(first: &str) {
     let ledger = Arc::new(Ledger::default());
     let mut exchange = Exchange::start_gated(ledger.clone()).await;
     exchange.stop().await;
     let data = tempfile::tempdir().unwrap();
-    let mut command = Command::new("unshare");
-    let script = "mount -t tmpfs -o size=256k tmpfs \"$2\" && exec \"$0\" \"$@\"";
-    command.args(["--user", "--map-root-user", "--mount", "sh", "-c", script]).arg(counter());
     let allowed = Command::new("unshare").args(["--user", "--map-root-user", "--mount", "true"]).status().is_ok_and(|status| status.success());
     if !allowed {
-        eprintln!("SKIPPED: no user namespaces here; the outbox was not tested on a full disk");
-        return;
+        return skipped("no user namespaces here; the outbox was not tested on a full disk");
     }
+    let mut command = Command::new("unshare");
+    let script = format!("mount -t tmpfs -o size=256k tmpfs \"$2\" && {first} && exec \"$0\" \"$@\"");
+    command.args(["--user", "--map-root-user", "--mount", "sh", "-c", &script]).arg(counter());
     let mut process = Counter::run(command, exchange.port, data.path(), 1, 2000);
     let (kept, errors) = process.kept(2000).await;
     assert!(kept == 2000 && errors > 0, "the disk was full: {errors} errors");
     exchange.run().await;
     let heard = ledger.until(|heard| heard.len() >= 2000).await;
     assert_eq!(first_times(&heard), up_to(2000));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_fills_up_stops_nothing_and_loses_nothing() {
+    on_a_small_disk("true").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_is_full_from_the_start_stops_nothing() {
+    on_a_small_disk("{ head -c 300000 /dev/zero > \"$2/full\" 2> /dev/null || true; }").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -159,3 +159,30 @@ async fn thousands_of_messages_are_all_acknowledged() {
     }
     assert_eq!(link.waiting(), 0);
 }
+
+#[tokio::test]
+async fn a_new_process_resumes_its_session_and_gets_what_came_meanwhile() {
+    let Some(broker) = Broker::start().await else { return };
+    let (link, mut events) = Link::connect(broker.config("sleeper")).expect("a link");
+    link.subscribe("s/#", Qos::AtLeastOnce);
+    assert_eq!(wait_for(&mut events, is_up).await, LinkEvent::Up { session_present: false });
+    link.close(Duration::from_secs(1)).await;
+    let (other, mut others) = Link::connect(broker.config("other")).expect("a link");
+    wait_for(&mut others, is_up).await;
+    for n in 0..3 {
+        other.publish(format!("s/{n}"), "while you slept", Qos::AtLeastOnce, false).await.expect("acknowledged");
+    }
+
+    // Nothing of the first is left: this is what a new process is.
+    let (link, mut events) = Link::connect(broker.config("sleeper")).expect("a link");
+    for n in 0..3 {
+        let LinkEvent::Message(message) = wait_for(&mut events, is_message).await else { unreachable!() };
+        assert_eq!(message.topic, format!("s/{n}"));
+    }
+    link.publish("t", "it can speak", Qos::AtLeastOnce, false).await.expect("acknowledged");
+    link.close(Duration::from_secs(1)).await;
+
+    let (link, mut events) = Link::connect(LinkConfig { clean_start: true, ..broker.config("sleeper") }).expect("a link");
+    assert_eq!(wait_for(&mut events, is_up).await, LinkEvent::Up { session_present: false });
+    link.close(Duration::from_secs(1)).await;
+}

@@ -38,12 +38,22 @@ fn certificates(dir: &Path) -> bool {
     authority("ca") && authority("stranger") && signed("server") && signed("client")
 }
 
+/// Says, also to `cargo xtask test`, what could not be tried here.
+fn skipped(why: &str) {
+    eprintln!("SKIPPED: {why}");
+    if let Some(file) = std::env::var_os("TALKWIRE_SKIPPED") {
+        let line = format!("link: {why}\n");
+        let noted = std::fs::OpenOptions::new().append(true).create(true).open(file).and_then(|mut file| std::io::Write::write_all(&mut file, line.as_bytes()));
+        noted.expect("the file of TALKWIRE_SKIPPED can be written");
+    }
+}
+
 impl Broker {
     /// `None`, loudly, when Mosquitto or OpenSSL is missing.
     async fn start() -> Option<Self> {
         let dir = tempfile::tempdir().expect("a folder");
         if !certificates(dir.path()) {
-            eprintln!("SKIPPED: openssl is not installed; TLS was not tested");
+            skipped("openssl is not installed; TLS was not tested");
             return None;
         }
         let port = TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("an address").port();
@@ -60,7 +70,7 @@ impl Broker {
             command.arg("-c").arg(dir.path().join("mosquitto.conf")).stderr(Stdio::null()).stdout(Stdio::null()).spawn().ok()
         });
         let Some(child) = spawned else {
-            eprintln!("SKIPPED: mosquitto is not installed; TLS was not tested against a broker");
+            skipped("mosquitto is not installed; TLS was not tested against a broker");
             return None;
         };
         let broker = Self { port, dir, child };

@@ -111,7 +111,7 @@ mod work {
         /// See [`BadToken`]. Nothing is decrypted whose signature is wrong.
         pub fn decrypt(&self, token: &[u8], now_s: u64, ttl_s: Option<u64>) -> Result<Vec<u8>, BadToken> {
             let bytes = decode(token.trim_ascii()).ok_or(BadToken::Shape)?;
-            let body = bytes.len().checked_sub(SIGNATURE).filter(|body| *body >= HEAD + 16 && (body - HEAD) % 16 == 0 && bytes[0] == VERSION);
+            let body = bytes.len().checked_sub(SIGNATURE).filter(|body| *body >= HEAD + 16 && (body - HEAD).is_multiple_of(16) && bytes[0] == VERSION);
             let (signed, signature) = bytes.split_at(body.ok_or(BadToken::Shape)?);
             let mut signer = self.signer();
             signer.update(signed);
@@ -149,7 +149,7 @@ fn encode(bytes: &[u8]) -> String {
 
 /// Base64url with its padding; `None` for anything else, also for bits that would be lost.
 fn decode(text: &[u8]) -> Option<Vec<u8>> {
-    if text.len() % 4 != 0 {
+    if !text.len().is_multiple_of(4) {
         return None;
     }
     let mut bytes = Vec::with_capacity(text.len() / 4 * 3);

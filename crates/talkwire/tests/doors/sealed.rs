@@ -31,12 +31,13 @@ async fn the_server_understands_an_encrypted_device_and_the_wire_shows_nothing()
     let body = json!({"tenant": "home", "site": "lab", "device_id": "020000000077", "op": "clients.list"});
     let (status, command) = house.owner("POST", "/api/v1/commands?wait=true", body).await;
     assert_eq!((status, &command["result"]["clients"]), (200, &json!([])), "{command}");
-    let mut heard = Vec::new();
+    let heard = std::cell::RefCell::new(Vec::new());
     ear.until("the answer", |topic, value| {
         assert!(value.is_null(), "{topic} is in clear: {value}");
-        heard.push(topic.rsplit('/').next().unwrap_or_default().to_owned());
+        heard.borrow_mut().push(topic.rsplit('/').next().unwrap_or_default().to_owned());
         topic.ends_with("/cmd/res")
     })
     .await;
+    let heard = heard.into_inner();
     assert!(["lwt", "attr", "state", "ack"].iter().all(|tail| heard.iter().any(|other| other == tail)), "{heard:?}");
 }
