@@ -104,6 +104,23 @@ async fn the_sdks_device() {
     table::compare("Rust SDK", &report);
 }
 
+/// Built beside this program whenever the whole workspace is.
+fn rust_example() -> Result<std::path::PathBuf, String> {
+    let beside = Path::new(env!("CARGO_BIN_EXE_talkwire")).with_file_name("device");
+    if beside.is_file() { Ok(beside) } else { Err("examples/rust is not built; `cargo build -p talkwire-example`".into()) }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_rust_example() {
+    let program = need!("the Rust example", rust_example());
+    let (trial, folder) = (Trial::open("demo/home/fan-1").await, tempfile::tempdir().unwrap());
+    let mut command = Command::new(program);
+    command.arg(trial.proxy().to_string()).current_dir(folder.path());
+    let report = trial.check(async || Program::start(&mut command)).await;
+    table::is_clean(&report);
+    table::compare("examples/rust", &report);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_python_device() {
     let python = need!("the Python device", python());
