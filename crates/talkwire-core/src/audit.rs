@@ -181,6 +181,12 @@ pub fn verify_kept(rows: &[AuditRow], heads: &[AuditHead], key: &VerifyingKey) -
     }
 }
 
+/// The newest signed head with at least `rows` rows after it, up to row `newest`: a check of the newest part begins there, because what
+/// stands before was signed once and cannot be checked again at every look. `None`: the chain is short, check all of it.
+pub fn head_before(heads: &[AuditHead], newest: u64, rows: u64) -> Option<usize> {
+    heads.iter().rposition(|head| head.n.saturating_add(rows) <= newest)
+}
+
 /// Lower-case hex of bytes.
 pub fn to_hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
@@ -209,6 +215,25 @@ mod tests {
     fn a_chain_as_written_is_whole() {
         let (rows, heads, key) = chain(20);
         assert_eq!(verify(&rows, &heads, &key.verifying_key(), GENESIS), Finding { checked: 20, fault: None });
+    }
+
+    #[test]
+    fn the_newest_part_of_a_long_chain_is_checked_from_a_signed_head_on() {
+        let key = SigningKey::from_bytes(&[3; 32]);
+        let (mut chains, mut rows, mut heads) = (Chains::default(), Vec::new(), Vec::new());
+        for at in 0..100 {
+            rows.push(chains.append(at, "home", "person:ann", "test", "thing", json!({})));
+            if at % 10 == 9 {
+                heads.extend(chains.due_heads(1_000_000 + at, &key, true));
+            }
+        }
+        assert_eq!(head_before(&heads, 100, 1_000), None);
+        let from = head_before(&heads, 100, 25).unwrap();
+        assert_eq!(heads[from].n, 70);
+        let part = |rows: &[AuditRow]| verify_kept(rows, &heads[from..], &key.verifying_key());
+        assert_eq!(part(&rows[70..]), Finding { checked: 30, fault: None });
+        assert!(part(&rows[70..99]).fault.is_some(), "a missing end is still found");
+        assert!(part(&rows[71..]).fault.is_some(), "so is a missing beginning");
     }
 
     #[test]

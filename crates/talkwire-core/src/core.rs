@@ -78,6 +78,8 @@ pub struct Core {
     key: SigningKey,
     devices: BTreeMap<DeviceKey, Device>,
     saved_ms: BTreeMap<DeviceKey, i64>,
+    /// Devices that were connected when the server stopped, and until when a diagnosis waits for them.
+    returning: BTreeMap<DeviceKey, i64>,
     life: Life,
     sessions: BTreeMap<String, Session>,
     sets: BTreeMap<String, Changeset>,
@@ -112,6 +114,7 @@ impl Core {
             key,
             devices: memory.devices.into_iter().map(|device| (device.key.clone(), device)).collect(),
             saved_ms: BTreeMap::new(),
+            returning: BTreeMap::new(),
             life: Life::default(),
             sessions: memory.sessions.into_iter().map(|session| (session.session_id.clone(), session)).collect(),
             sets: memory.changesets.into_iter().map(|set| (set.changeset_id.clone(), set)).collect(),
@@ -146,6 +149,7 @@ impl Core {
         for device in core.devices.values_mut().filter(|device| device.online) {
             device.online = false;
             device.presence_since_ms = now_ms;
+            core.returning.insert(device.key.clone(), now_ms + devices::RETURN_MS);
         }
         core
     }
@@ -161,7 +165,7 @@ impl Core {
         let active: Vec<_> =
             self.sessions.values().filter(|session| session.status == session::SessionStatus::Active).map(|session| session.session_id.clone()).collect();
         for session_id in active {
-            self.resume_session(now_ms, &session_id);
+            self.think(&session_id);
         }
         self.tick(now_ms);
         self.publish_settings();
@@ -241,6 +245,7 @@ impl Core {
             self.command_changed(now_ms, change);
         }
         self.tick_changesets(now_ms);
+        self.tick_returning(now_ms);
         self.tick_sessions(now_ms);
         self.tick_pieces(now_ms);
         for head in self.chains.due_heads(now_ms, &self.key, false) {
@@ -272,9 +277,10 @@ impl Core {
         let sets = self.sets.values().filter_map(changeset::next_deadline).min();
         let lost = self.next_loss_ms();
         let sessions = self.sessions.values().filter(|session| session.ended_at.is_none()).map(|session| session.created_at + session::DURATION_MS).min();
+        let returning = self.returning.values().copied().min();
         let pieces = self.pieces.values().map(|pieces| pieces.first_ms + if pieces.asked { web::PIECES_MS } else { web::PIECES_ASK_MS }).min();
         let clients = self.clients_told.filter(|(_, told)| *told != self.clients.len() as u64).map(|(at, _)| at + 1_000);
-        [sets, lost, sessions, pieces, clients, self.chains.next_head_ms()].into_iter().flatten().min()
+        [sets, lost, sessions, returning, pieces, clients, self.chains.next_head_ms()].into_iter().flatten().min()
     }
 
     fn unreadable(&mut self, now_ms: i64, from: &Origin, topic: String, payload: Vec<u8>, why: &talkwire_proto::Malformed) {
@@ -285,8 +291,11 @@ impl Core {
             self.save_device_soon(now_ms, &key);
         }
         let reason = format!("{}: {why}", why.code());
+        let refusal = Refusal::new(why.code(), why.to_string());
         if topic.starts_with("chat") {
-            self.refuse_chat(now_ms, from, &topic, None, &Refusal::new(why.code(), why.to_string()));
+            self.refuse_chat(now_ms, from, &topic, None, &refusal);
+        } else if topic.starts_with("system/") {
+            self.refuse_parameter(from, &refusal);
         }
         let payload = payload[..payload.len().min(limits::QUARANTINE_BYTES)].to_vec();
         let topic = topic.chars().take(limits::TOPIC_BYTES).collect();

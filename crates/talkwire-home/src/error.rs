@@ -14,7 +14,7 @@ pub enum HomeError {
         source: std::io::Error,
     },
     /// The text is not a home.
-    #[error("this is not a home file, see docs/home.md for the keys: {0}")]
+    #[error("this is not a home file, see docs/home.md for the keys")]
     Parse(#[from] toml::de::Error),
     /// The file contradicts itself.
     #[error("{place}: {problem}")]

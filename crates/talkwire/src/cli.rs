@@ -1,6 +1,7 @@
 //! The command line: what people type, and exit codes that mean something.
 //!
-//! 0: done. 1: asked and answered with a no (a refusal, a receipt that is not genuine, a diagnosis that failed). 2: wrong use.
+//! 0: done. 1: asked and answered with a no (a refusal, a receipt that is not genuine, a diagnosis that failed, a change that was
+//! not kept). 2: wrong use.
 //! 3: the server cannot be reached. `talkwire check`: 2 when no check could be made.
 
 mod ask;
@@ -11,6 +12,7 @@ mod lists;
 mod notify;
 mod offline;
 mod run;
+mod say;
 
 use crate::config::{Config, Flags};
 use crate::demo::HomeFlags;
@@ -81,7 +83,7 @@ enum Command {
     )]
     Device(device::DeviceFlags),
     /// Simulated homes.
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example:\n  talkwire home check homes/evening.toml\n  talkwire home run homes/evening.toml --broker 127.0.0.1:1883")]
     Home(HomeCommand),
     /// Tell the assistant what is wrong and watch it work.
     #[command(after_help = "Example:\n  talkwire ask \"家裡 WiFi 很慢，尤其是晚上\"\n  talkwire ask \"my wifi is slow\" --apply   # approves what is proposed")]
@@ -241,9 +243,9 @@ fn dispatch(command: Command) -> Result<(), Failure> {
 fn config(flags: &Flags, effective: bool) -> anyhow::Result<()> {
     if effective || flags.json {
         let config = Config::load(flags)?;
-        println!("{}", serde_json::to_string_pretty(&config)?);
+        say::say!("{}", serde_json::to_string_pretty(&config)?);
     } else {
-        print!("{}", Config::commented_default());
+        say::say!("{}", Config::commented_default().trim_end());
     }
     Ok(())
 }

@@ -70,13 +70,12 @@ pub enum ConfigError {
         source: std::io::Error,
     },
     /// The file is not what is wanted: the message points at the line.
-    #[error("E_CONFIG: {path} is not a valid configuration; `talkwire config` prints one\n{source}")]
+    #[error("E_CONFIG: {path} is not a valid configuration; `talkwire config` prints one\n{why}")]
     Parse {
         /// Which one.
         path: PathBuf,
-        /// Where and why.
-        #[source]
-        source: Box<toml::de::Error>,
+        /// Where and why, with the line.
+        why: String,
     },
     /// A variable or flag with a wrong value.
     #[error("E_CONFIG: {name} is {value:?}, but must be {wanted}")]
@@ -152,7 +151,7 @@ impl Config {
 
     fn read(path: &Path) -> Result<Self, ConfigError> {
         let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.into(), source })?;
-        toml::from_str(&text).map_err(|source| ConfigError::Parse { path: path.into(), source: Box::new(source) })
+        toml::from_str(&text).map_err(|source: toml::de::Error| ConfigError::Parse { path: path.into(), why: source.to_string().trim_end().to_owned() })
     }
 
     /// `MQTT_ENABLE`, `MQTT_BROKER`, `MQTT_PORT` (`spec/chatroom-mqtt.md`): the real environment wins over the file.

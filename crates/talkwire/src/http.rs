@@ -91,6 +91,7 @@ pub fn router(house: Shared) -> Router {
         .route("/quarantine", get(system::quarantine))
         .route("/system", get(system::system))
         .route("/events", get(events::stream))
+        .method_not_allowed_fallback(problem::no_such_method)
         .fallback(problem::no_such_route);
     Router::new()
         .nest("/api/v1", api)
@@ -98,6 +99,7 @@ pub fn router(house: Shared) -> Router {
         .route("/healthz", get(system::healthz))
         .route("/readyz", get(system::readyz))
         .route("/metrics", get(system::metrics))
+        .method_not_allowed_fallback(problem::no_such_method)
         .fallback(assets::serve)
         .layer(DefaultBodyLimit::max(BODY_BYTES))
         .layer(middleware::from_fn(who::only_from_here))

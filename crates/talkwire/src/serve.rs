@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use talkwire_broker::{Broker, BrokerHandle, Gate, ListenerKind};
+use talkwire_broker::{Broker, BrokerError, BrokerHandle, Gate, ListenerKind};
 use talkwire_core::core::Memory;
 use talkwire_core::{Catalogue, Core};
 use talkwire_proto::chat::ConnectionState;
@@ -59,7 +59,7 @@ pub async fn start(config: &Config) -> Result<Running> {
     let (posts, outbox) = mpsc::channel(POSTS);
     let hub = Hub::start(core, Box::new(store), clock, posts, &config.data);
     let gate: Arc<dyn Gate> = Arc::new(HouseGate::new(hub.handle(), identity.clone(), keys.clone(), clock, config.limits.max_message_bytes));
-    let broker = Broker::start(config.broker(), gate).await.context("the broker did not start")?;
+    let broker = Broker::start(config.broker(), gate).await.map_err(broker_failed)?;
     let handle = broker.handle();
     for (topic, payload) in retained {
         let said = keys.seal(talkwire_core::Publish { topic, payload, qos: 1, retain: true }, clock.now_ms())?;
@@ -200,6 +200,11 @@ async fn post(mut outbox: mpsc::Receiver<Post>, handle: BrokerHandle, reader: Re
             tracing::error!(%error, topic = publish.topic, "a message could not be published");
         }
     }
+}
+
+fn broker_failed(error: BrokerError) -> anyhow::Error {
+    let code = if matches!(error, BrokerError::AddressTaken { .. }) { "E_PORT_TAKEN: " } else { "" };
+    anyhow::Error::from(error).context(format!("{code}the broker did not start"))
 }
 
 fn port_taken(error: std::io::Error, addr: SocketAddr, flag: &str) -> anyhow::Error {

@@ -311,7 +311,7 @@ impl Core {
             }
             Order::Verify => {
                 if let Some(session_id) = self.sets.get(id).and_then(|set| set.session_id.clone()) {
-                    self.out.push(Effect::Think(session_id));
+                    self.think(&session_id);
                 }
             }
             Order::Alert(text) => {

@@ -14,10 +14,12 @@ use talkwire_proto::inbound::DeviceBody;
 use talkwire_proto::lwt::Presence;
 use talkwire_proto::telemetry::Telemetry;
 use talkwire_proto::text::shown;
-use talkwire_proto::{DeviceKey, DeviceTail, chatroom, limits};
+use talkwire_proto::{DeviceKey, DeviceTail, Site, Tenant, chatroom, limits};
 
 /// A device's row is written at least this often while it only sends samples, in milliseconds.
 const SAVE_EVERY_MS: i64 = 60_000;
+/// So long after a start a diagnosis waits for the devices that were connected before, in milliseconds.
+pub(super) const RETURN_MS: i64 = 30_000;
 
 impl Core {
     pub(super) fn device_message(&mut self, now_ms: i64, key: DeviceKey, envelope: Envelope, body: DeviceBody, _bytes: usize) {
@@ -97,7 +99,24 @@ impl Core {
         device.online = online;
         device.presence_since_ms = now_ms;
         self.save_device(now_ms, key);
+        if online && self.returning.remove(key).is_some() {
+            self.think_where_all_are_back();
+        }
         true
+    }
+
+    /// Devices that did not come back are waited for no longer.
+    pub(super) fn tick_returning(&mut self, now_ms: i64) {
+        let before = self.returning.len();
+        self.returning.retain(|_, until_ms| now_ms < *until_ms);
+        if self.returning.len() < before {
+            self.think_where_all_are_back();
+        }
+    }
+
+    /// Whether devices of this place are still on their way back after a start.
+    pub(super) fn is_settling(&self, tenant: &Tenant, site: &Site) -> bool {
+        self.returning.keys().any(|key| key.tenant == *tenant && key.site == *site)
     }
 
     fn device_came_back(&mut self, now_ms: i64, key: &DeviceKey) {

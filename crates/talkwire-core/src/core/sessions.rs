@@ -73,7 +73,7 @@ impl Core {
         self.sessions.insert(session_id.clone(), session);
         self.keep_session(now_ms, &session_id);
         if is_complaint {
-            self.out.push(Effect::Think(session_id.clone()));
+            self.think(&session_id);
         }
         Ok(session_id)
     }
@@ -162,9 +162,21 @@ impl Core {
         }
     }
 
-    /// After a restart: the message lives on, and the mind looks again.
-    pub(super) fn resume_session(&mut self, _now_ms: i64, id: &str) {
+    /// Asks the mind for the next moves of a session. While devices of the place are on their way back after a start it is asked
+    /// later: who has not come back yet is not gone, and what was measured before the stop still counts.
+    pub(super) fn think(&mut self, id: &str) {
+        if self.sessions.get(id).is_some_and(|session| self.is_settling(&session.tenant, &session.site)) {
+            return;
+        }
         self.out.push(Effect::Think(id.into()));
+    }
+
+    /// Takes up the sessions of all places whose devices are back, or are waited for no longer.
+    pub(super) fn think_where_all_are_back(&mut self) {
+        let active = self.sessions.values().filter(|session| session.status == SessionStatus::Active);
+        for id in active.map(|session| session.session_id.clone()).collect::<Vec<_>>() {
+            self.think(&id);
+        }
     }
 
     pub(super) fn tick_sessions(&mut self, now_ms: i64) {
@@ -322,7 +334,7 @@ impl Core {
                     step.status = StepStatus::Failed;
                     step.completed_at = Some(now_ms);
                     step.error = Some(StepError { code: refusal.code.to_string(), message: refusal.message });
-                    self.out.push(Effect::Think(id.into()));
+                    self.think(id);
                 }
             }
         }
@@ -367,7 +379,7 @@ impl Core {
         }
         self.start_waiting(now_ms, &session_id);
         self.keep_session(now_ms, &session_id);
-        self.out.push(Effect::Think(session_id));
+        self.think(&session_id);
     }
 
     pub(super) fn keep_session(&mut self, now_ms: i64, id: &str) {

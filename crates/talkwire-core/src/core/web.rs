@@ -188,6 +188,12 @@ impl Core {
         self.answer_to(from, WebTopic::SystemReceive, &answer);
     }
 
+    /// Refuses a request for system parameters that could not be read, where its sender waits for the answer.
+    pub(super) fn refuse_parameter(&mut self, from: &Origin, refusal: &Refusal) {
+        let answer = json!({"status": "error", "error": {"code": refusal.code, "message": refusal.message}});
+        self.answer_to(from, WebTopic::SystemReceive, &answer);
+    }
+
     fn set_parameter(&mut self, now_ms: i64, who: &Principal, name: &str, value: Value) -> Result<(), Refusal> {
         if !who.is_person() || who.role() < Role::Admin {
             let code = if who.is_person() { Code::LlmPermissionDenied } else { Code::AuthRequired };

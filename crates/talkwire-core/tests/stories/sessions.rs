@@ -273,6 +273,36 @@ fn the_message_of_a_session_lives_on_after_a_restart_and_its_newest_form_wins() 
 }
 
 #[test]
+fn after_a_restart_a_diagnosis_waits_until_the_devices_are_back() {
+    let (mut house, mut devices) = House::with(&["ap-1", "ap-2"]);
+    let id = open(&mut house);
+    moves(&mut house, &id, vec![call("a", "ap-1", "device.status")]);
+    house.talk(&mut devices);
+    house.thoughts.clear();
+    house.restart();
+    let mut told = |house: &mut House, at: usize| {
+        house.device_says(&mut devices[at], "lwt", json!({"status": "online"}));
+        std::mem::take(&mut house.thoughts)
+    };
+    assert!(house.thoughts.is_empty(), "nobody is back yet, so the mind would find an empty house");
+    house.wait(5_000);
+    assert!(told(&mut house, 0).is_empty(), "one is missing");
+    assert_eq!(told(&mut house, 1), std::slice::from_ref(&id));
+    // A second complaint finds everybody there.
+    let second = open(&mut house);
+    assert_eq!(std::mem::take(&mut house.thoughts), [second]);
+    // Who does not come back is not waited for longer than that.
+    house.restart();
+    house.device_says(&mut devices[0], "lwt", json!({"status": "online"}));
+    let early = open(&mut house);
+    house.wait(29_000);
+    assert!(house.thoughts.is_empty());
+    house.wait(1_000);
+    assert!(house.thoughts.contains(&id) && house.thoughts.contains(&early));
+    assert_eq!(session(&house, &id).steps[0].status, StepStatus::Completed, "what was measured stays");
+}
+
+#[test]
 fn on_a_device_without_a_journal_the_server_keeps_the_deadline() {
     let mut house = House::new();
     let mut devices = vec![FakeDevice::new("old-1")];

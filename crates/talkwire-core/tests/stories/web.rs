@@ -134,6 +134,9 @@ fn system_parameters_are_read_by_all_and_changed_by_administrators_within_bounds
         house.publish_json(&from, "system/send", json!({"name": name, "value": value}));
         assert_eq!(house.said_on("chat/client/w1/system/receive").pop().unwrap()["status"], "error", "{name}");
     }
+    house.publish(&from, "system/send", b"[not json");
+    let unread = house.said_on("chat/client/w1/system/receive").pop().unwrap();
+    assert_eq!((unread["status"].as_str(), unread["error"]["code"].as_str()), (Some("error"), Some("E_MALFORMED")), "silence would not help the sender");
     house.taken();
     house.publish_json(&from, "system/send", json!({"request_id": "r", "name": "assistant_main", "value": "mention"}));
     let answer = house.said_on("chat/client/w1/system/receive").pop().unwrap();

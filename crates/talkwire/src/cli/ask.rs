@@ -1,6 +1,7 @@
 //! `talkwire ask`: a complaint in the terminal, with live steps, the cause and, if wished, the change.
 
 use super::client::Client;
+use super::say::say;
 use super::{Failure, Remote};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -12,7 +13,7 @@ pub fn ask(remote: &Remote, text: &str, apply: bool, tenant: Option<String>, sit
     let opened = client.send("/api/v1/sessions", &json!({"user_request": text, "tenant": tenant, "site": site}))?;
     let id = opened["session_id"].as_str().unwrap_or_default().to_owned();
     if !remote.json {
-        println!("{}", opened["text"].as_str().unwrap_or_default());
+        say!("{}", opened["text"].as_str().unwrap_or_default());
     }
     let mut shown = BTreeMap::new();
     let mut session = client.fetch(&format!("/api/v1/sessions/{id}"))?;
@@ -32,9 +33,9 @@ pub fn ask(remote: &Remote, text: &str, apply: bool, tenant: Option<String>, sit
             }
             if !apply {
                 if !remote.json {
-                    println!("\nTo apply it: talkwire changesets approve {changeset_id} --server {} --data {}", remote.server, remote.data.display());
+                    say!("\nTo apply it: talkwire changesets approve {changeset_id} --server {} --data {}", remote.server, remote.data.display());
                 }
-                return finish(remote, &session, &set);
+                return finish(remote, &session, &set, false);
             }
             client.send(&format!("/api/v1/changesets/{changeset_id}/approve"), &json!({"plan_hash": set["plan_hash"]}))?;
         }
@@ -61,12 +62,12 @@ fn conclude(remote: &Remote, client: &Client, session: &Value, asked: bool) -> R
             show_verdict(session);
         }
         if set.is_null() {
-            println!("\n{}", session["text"].as_str().unwrap_or_default());
+            say!("\n{}", session["text"].as_str().unwrap_or_default());
         } else {
             let view = &set["view"];
-            println!("\n{}: {}", view["status"].as_str().unwrap_or_default(), view["outcome"].as_str().unwrap_or_default());
+            say!("\n{}: {}", view["status"].as_str().unwrap_or_default(), view["outcome"].as_str().unwrap_or_default());
             if view["has_receipt"] == json!(true) {
-                println!(
+                say!(
                     "receipt: talkwire receipt get {} --server {} --data {}",
                     set["changeset_id"].as_str().unwrap_or_default(),
                     remote.server,
@@ -75,17 +76,19 @@ fn conclude(remote: &Remote, client: &Client, session: &Value, asked: bool) -> R
             }
         }
     }
-    finish(remote, session, &set)
+    finish(remote, session, &set, asked)
 }
 
-fn finish(remote: &Remote, session: &Value, set: &Value) -> Result<(), Failure> {
+fn finish(remote: &Remote, session: &Value, set: &Value, applied: bool) -> Result<(), Failure> {
     if remote.json {
         let mut whole = session.clone();
         whole["changeset"] = set.clone();
-        println!("{}", serde_json::to_string_pretty(&whole).map_err(anyhow::Error::from)?);
+        say!("{}", serde_json::to_string_pretty(&whole).map_err(anyhow::Error::from)?);
     }
     match session["session"]["status"].as_str() {
         Some("failed" | "timed_out") => Err(Failure::Refused("the diagnosis did not come to an end".into())),
+        // What was approved here and not kept is a no, whatever undid it.
+        _ if applied && set["status"] != "committed" => Err(Failure::Refused("the change was not kept".into())),
         _ => Ok(()),
     }
 }
@@ -109,7 +112,7 @@ fn show_steps(session: &Value, shown: &mut BTreeMap<String, String>) {
             "failed" => "✗",
             _ => "–",
         };
-        println!("  {mark} {}  {}  {}  {seconds:.1} s  {line}", text("step_description"), text("tool"), text("device_name"));
+        say!("  {mark} {}  {}  {}  {seconds:.1} s  {line}", text("step_description"), text("tool"), text("device_name"));
         shown.insert(trace_id, line);
     }
 }
@@ -119,9 +122,9 @@ fn show_verdict(session: &Value) {
     if verdict.is_null() {
         return;
     }
-    println!("\n{}", verdict["text"].as_str().unwrap_or_default());
+    say!("\n{}", verdict["text"].as_str().unwrap_or_default());
     for (number, evidence) in verdict["evidence"].as_array().into_iter().flatten().enumerate() {
-        println!("  ({}) {}", number + 1, evidence["text"].as_str().unwrap_or_default());
+        say!("  ({}) {}", number + 1, evidence["text"].as_str().unwrap_or_default());
     }
     let rivals: Vec<_> = verdict["rivals"]
         .as_array()
@@ -130,20 +133,35 @@ fn show_verdict(session: &Value) {
         .map(|rival| format!("{} {:.0} %", rival["text"].as_str().unwrap_or_default(), rival["confidence"].as_f64().unwrap_or_default() * 100.0))
         .collect();
     if !rivals.is_empty() {
-        println!("  also considered: {}", rivals.join(", "));
+        say!("  also considered: {}", rivals.join(", "));
     }
 }
 
 fn show_card(view: &Value) {
     let text = |value: &Value, name: &str| value[name].as_str().unwrap_or_default().to_owned();
-    println!("\nproposed change (risk: {})", text(view, "risk"));
+    say!("\nproposed change (risk: {})", text(view, "risk"));
     for operation in view["operations"].as_array().into_iter().flatten() {
-        println!("  {} · {}  {} → {}", text(operation, "device_name"), text(operation, "label"), text(operation, "before"), text(operation, "after"));
+        say!("  {} · {}  {} → {}", text(operation, "device_name"), text(operation, "label"), text(operation, "before"), text(operation, "after"));
     }
     for line in ["expect", "impact", "undo"] {
         let line = text(view, line);
         if !line.is_empty() {
-            println!("  {line}");
+            say!("  {line}");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_approved_and_not_kept_is_a_no_for_scripts() {
+        let remote = Remote { server: String::new(), data: "data".into(), token: None, json: false };
+        let session = json!({"session": {"status": "completed"}});
+        let ends = |status: &str, applied: bool| finish(&remote, &session, &json!({"status": status}), applied).is_ok();
+        assert!(ends("committed", true) && ends("proposed", false));
+        assert!(!ends("rolled_back", true) && !ends("rollback_failed", true) && !ends("expired", true));
+        assert!(finish(&remote, &session, &Value::Null, false).is_ok(), "nothing had to be changed");
     }
 }

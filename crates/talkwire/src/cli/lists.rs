@@ -1,6 +1,7 @@
 //! Lists and single things, as tables for people and JSON for programs.
 
 use super::client::Client;
+use super::say::say;
 use super::{Failure, Remote};
 use clap::Subcommand;
 use serde_json::{Value, json};
@@ -47,7 +48,7 @@ fn table(heads: &[&str], rows: &[Vec<String>]) {
     let widths: Vec<usize> = (0..heads.len()).map(|at| rows.iter().map(|row| width(&row[at])).chain([width(heads[at])]).max().unwrap_or(0)).collect();
     let line = |cells: Vec<&str>| {
         let padded: Vec<_> = cells.iter().enumerate().map(|(at, cell)| format!("{cell}{}", " ".repeat(widths[at] - width(cell)))).collect();
-        println!("{}", padded.join("  ").trim_end());
+        say!("{}", padded.join("  ").trim_end());
     };
     line(heads.to_vec());
     for row in rows {
@@ -56,7 +57,7 @@ fn table(heads: &[&str], rows: &[Vec<String>]) {
 }
 
 fn print(value: &Value) -> Result<(), Failure> {
-    println!("{}", serde_json::to_string_pretty(value).map_err(anyhow::Error::from)?);
+    say!("{}", serde_json::to_string_pretty(value).map_err(anyhow::Error::from)?);
     Ok(())
 }
 
@@ -90,6 +91,9 @@ fn ago(ms: &Value) -> String {
 pub fn devices(remote: &Remote, one: Option<&str>) -> Result<(), Failure> {
     let client = Client::new(remote);
     if let Some(name) = one {
+        if name.split('/').count() != 3 || name.contains(['?', '#', ' ']) {
+            return Err(Failure::Refused(format!("{name:?} is not a device; name it as `talkwire devices` shows it, tenant/site/device_id")));
+        }
         return print(&client.fetch(&format!("/api/v1/devices/{name}"))?);
     }
     let list = all(&client, "/api/v1/devices")?;
@@ -167,12 +171,12 @@ pub fn changesets(remote: &Remote, command: Option<ChangesetCommand>) -> Result<
     if remote.json {
         return print(&set);
     }
-    println!("{}  {}\n{}", text(&set, "changeset_id"), text(&set, "status"), text(&set, "title"));
+    say!("{}  {}\n{}", text(&set, "changeset_id"), text(&set, "status"), text(&set, "title"));
     for operation in set["view"]["operations"].as_array().into_iter().flatten() {
-        println!("  {} · {}  {} → {}", text(operation, "device_name"), text(operation, "label"), text(operation, "before"), text(operation, "after"));
+        say!("  {} · {}  {} → {}", text(operation, "device_name"), text(operation, "label"), text(operation, "before"), text(operation, "after"));
     }
     for line in set["history"].as_array().into_iter().flatten() {
-        println!("  {:<16} {}  {}", text(line, "state"), ago(&line["at_ms"]), text(line, "why"));
+        say!("  {:<16} {}  {}", text(line, "state"), ago(&line["at_ms"]), text(line, "why"));
     }
     Ok(())
 }

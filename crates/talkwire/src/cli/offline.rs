@@ -1,11 +1,13 @@
 //! Receipts and the audit: fetched from a server, and checked without one.
 
 use super::client::Client;
+use super::say::say;
 use super::{Failure, Remote};
 use anyhow::Context;
 use clap::Subcommand;
 use ed25519_dalek::VerifyingKey;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use talkwire_core::audit::{self, AuditHead, from_hex};
 use talkwire_core::receipt as proof;
@@ -61,7 +63,7 @@ pub fn receipt(command: ReceiptCommand) -> Result<(), Failure> {
     match command {
         ReceiptCommand::Get { remote, id } => {
             let receipt = Client::new(&remote).fetch(&format!("/api/v1/receipts/{id}"))?;
-            println!("{}", serde_json::to_string_pretty(&receipt).map_err(anyhow::Error::from)?);
+            say!("{}", serde_json::to_string_pretty(&receipt).map_err(anyhow::Error::from)?);
             Ok(())
         }
         ReceiptCommand::Verify { file, key, json } => {
@@ -70,13 +72,13 @@ pub fn receipt(command: ReceiptCommand) -> Result<(), Failure> {
             let trusted = key.as_deref().map(read_key).transpose()?;
             let found = proof::verify(&receipt, trusted.as_deref());
             if json {
-                println!("{}", json!({"valid": found.is_ok(), "key_id": found.as_ref().ok(), "reason": found.as_ref().err().map(ToString::to_string)}));
+                say!("{}", json!({"valid": found.is_ok(), "key_id": found.as_ref().ok(), "reason": found.as_ref().err().map(ToString::to_string)}));
             }
             match found {
                 Ok(_) if json => Ok(()),
                 Ok(key_id) => {
                     let known = if trusted.is_some() { "the given key" } else { "the key that it names; give --key to be sure whose it is" };
-                    println!(
+                    say!(
                         "genuine: signed by {key_id} ({known})\n{}  {}",
                         receipt["outcome"]["status"].as_str().unwrap_or_default(),
                         receipt["plan"]["title"].as_str().unwrap_or_default()
@@ -110,12 +112,12 @@ pub fn audit(command: AuditCommand) -> Result<(), Failure> {
         AuditCommand::List { remote } => {
             let found = Client::new(&remote).fetch("/api/v1/audit?limit=50")?;
             if remote.json {
-                println!("{}", serde_json::to_string_pretty(&found).map_err(anyhow::Error::from)?);
+                say!("{}", serde_json::to_string_pretty(&found).map_err(anyhow::Error::from)?);
                 return Ok(());
             }
             for row in found["items"].as_array().into_iter().flatten() {
                 let text = |name: &str| row[name].as_str().unwrap_or_default();
-                println!(
+                say!(
                     "{:>6}  {}  {:<28} {:<32} {}",
                     row["n"],
                     talkwire_proto::envelope::iso_text(row["ts_ms"].as_i64().unwrap_or_default(), 0),
@@ -139,7 +141,10 @@ fn verify(data: &Path, key: Option<PathBuf>, json: bool) -> Result<(), Failure> 
     let exported = read_heads(&data.join(crate::hub::HEADS))?;
     let mut broken = Vec::new();
     let mut chains = Vec::new();
-    for tenant in reader.tenants().map_err(anyhow::Error::from)? {
+    // A tenant whose rows are all gone is known by the heads that were signed.
+    let mut tenants: BTreeSet<_> = reader.tenants().map_err(anyhow::Error::from)?.into_iter().collect();
+    tenants.extend(exported.iter().map(|head| head.tenant.clone()));
+    for tenant in tenants {
         let mut rows = Vec::new();
         loop {
             let from = rows.last().map_or(0, |row: &audit::AuditRow| row.n + 1);
@@ -151,19 +156,19 @@ fn verify(data: &Path, key: Option<PathBuf>, json: bool) -> Result<(), Failure> 
         }
         // The heads beside the database are there to tell when rows, or the database's own heads, were taken away.
         let mut heads = reader.audit_heads(&tenant).map_err(anyhow::Error::from)?;
-        let known: std::collections::BTreeSet<_> = heads.iter().map(|head| head.n).collect();
+        let known: BTreeSet<_> = heads.iter().map(|head| head.n).collect();
         let cut_before = rows.first().map_or(0, |row| row.n.saturating_sub(1));
         heads.extend(exported.iter().filter(|head| head.tenant == tenant && head.n >= cut_before && !known.contains(&head.n)).cloned());
         let finding = audit::verify_kept(&rows, &heads, &key);
         if !json {
             let state = finding.fault.clone().unwrap_or_else(|| "whole".into());
-            println!("{tenant}: {} rows, {} signed heads: {state}", finding.checked, heads.len());
+            say!("{tenant}: {} rows, {} signed heads: {state}", finding.checked, heads.len());
         }
         broken.extend(finding.fault.clone().map(|fault| format!("{tenant}: {fault}")));
         chains.push(json!({"tenant": tenant, "checked": finding.checked, "heads": heads.len(), "fault": finding.fault}));
     }
     if json {
-        println!("{}", json!({"ok": broken.is_empty(), "chains": chains}));
+        say!("{}", json!({"ok": broken.is_empty(), "chains": chains}));
     }
     if broken.is_empty() { Ok(()) } else { Err(Failure::Refused(format!("E_NOT_GENUINE: {}", broken.join("; ")))) }
 }

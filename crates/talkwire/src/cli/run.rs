@@ -1,10 +1,12 @@
 //! Commands that run until they are stopped.
 
+use super::say::say;
 use crate::config::{Config, Flags};
 use crate::demo::{self, HomeFlags};
 use crate::serve;
 use anyhow::{Context, Result};
 use serde_json::json;
+use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use tracing_subscriber::EnvFilter;
@@ -12,7 +14,8 @@ use tracing_subscriber::EnvFilter;
 pub fn log() {
     let filter = EnvFilter::try_from_env("TALKWIRE_LOG").unwrap_or_else(|_| EnvFilter::new("warn,talkwire=info,mqtt5=error"));
     // A second call in one process keeps the first subscriber.
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_target(false).with_writer(std::io::stderr).try_init();
+    let _ =
+        tracing_subscriber::fmt().with_env_filter(filter).with_target(false).with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr).try_init();
 }
 
 pub fn runtime() -> Result<tokio::runtime::Runtime> {
@@ -24,7 +27,7 @@ fn announce(running: &serve::Running, flags: &Flags) -> Result<()> {
         serve::write_ready(path, running)?;
     }
     if flags.json {
-        println!("{}", running.ready());
+        say!("{}", running.ready());
         return Ok(());
     }
     for (kind, addr) in &running.listeners {
@@ -33,7 +36,7 @@ fn announce(running: &serve::Running, flags: &Flags) -> Result<()> {
             "mqtt" => "MQTT             mqtt://",
             _ => "MQTT (WebSocket) ws://",
         };
-        println!("  {what}{addr}");
+        say!("  {what}{addr}");
     }
     Ok(())
 }
@@ -44,7 +47,7 @@ pub fn serve(flags: &Flags) -> Result<()> {
     runtime()?.block_on(async {
         let running = serve::start(&config).await?;
         if !flags.json {
-            println!("Talkwire {} is ready", env!("CARGO_PKG_VERSION"));
+            say!("Talkwire {} is ready", env!("CARGO_PKG_VERSION"));
         }
         announce(&running, flags)?;
         serve::until_stopped().await?;
@@ -60,12 +63,12 @@ pub fn demo(flags: &Flags, home: &HomeFlags, file: Option<&Path>, no_open: bool)
         let (running, connected) = demo::start(&config, home, file).await?;
         let day_s = connected.day_s();
         if !flags.json {
-            println!("Talkwire {} with a simulated home; it is {:02}:{:02} there, {} times as fast", env!("CARGO_PKG_VERSION"), (day_s / 3600.0) as u32, (day_s / 60.0) as u32 % 60, home.speed);
+            say!("Talkwire {} with a simulated home; it is {:02}:{:02} there, {} times as fast", env!("CARGO_PKG_VERSION"), (day_s / 3600.0) as u32, (day_s / 60.0) as u32 % 60, home.speed);
         }
         announce(&running, flags)?;
         if let Some(addr) = running.address("http").filter(|_| !flags.json) {
             let url = format!("http://{addr}");
-            println!("\nOpen {url} and type: 家裡 WiFi 很慢，尤其是晚上\nor in a second terminal: talkwire ask \"my wifi is slow in the evening\" --server {url} --data {}\nCtrl-C stops it.", config.data.display());
+            say!("\nOpen {url} and type: 家裡 WiFi 很慢，尤其是晚上\nor in a second terminal: talkwire ask \"my wifi is slow in the evening\" --server {url} --data {}\nCtrl-C stops it.", config.data.display());
             if !no_open {
                 demo::open_browser(&url);
             }
@@ -83,7 +86,7 @@ pub fn home(file: &Path, broker: SocketAddr, data: PathBuf, flags: &HomeFlags) -
     runtime()?.block_on(async {
         let count = house.devices().len();
         let connected = flags.connect(house, broker, data).await?;
-        println!("{count} devices of {} connect to {broker}; Ctrl-C stops them", file.display());
+        say!("{count} devices of {} connect to {broker}; Ctrl-C stops them", file.display());
         serve::until_stopped().await?;
         connected.shutdown().await;
         Ok(())
@@ -97,11 +100,11 @@ pub fn check_home(file: &Path, as_json: bool) -> Result<()> {
     if as_json {
         let list: Vec<_> =
             devices.iter().map(|card| json!({"device_id": card.device_id, "name": card.name, "device_type": card.device_type, "room": card.room})).collect();
-        println!("{}", json!({"valid": true, "devices": list}));
+        say!("{}", json!({"valid": true, "devices": list}));
     } else {
-        println!("{} is a valid home with {} devices:", file.display(), devices.len());
+        say!("{} is a valid home with {} devices:", file.display(), devices.len());
         for card in devices {
-            println!("  {}  {:<16} {:<14} {}", card.device_id, card.name, card.device_type, card.room);
+            say!("  {}  {:<16} {:<14} {}", card.device_id, card.name, card.device_type, card.room);
         }
     }
     Ok(())

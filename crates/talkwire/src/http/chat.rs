@@ -1,9 +1,9 @@
 //! Rooms and their messages, and `GET /mqtt/status` of the chat document.
 
-use super::problem::{Body, Params, Problem};
+use super::problem::{Body, Params, Path, Problem};
 use super::who::{Who, ok};
 use super::{Answer, Shared, read};
-use axum::extract::{Path, State};
+use axum::extract::State;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use talkwire_core::{Ask, Principal};

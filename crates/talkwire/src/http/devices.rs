@@ -1,9 +1,9 @@
 //! Devices and commands.
 
-use super::problem::{Body, Params, Problem};
+use super::problem::{Body, Params, Path, Problem};
 use super::who::{Who, ok};
 use super::{Answer, Paging, Shared, page, read};
-use axum::extract::{Path, State};
+use axum::extract::State;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use std::time::Duration;
@@ -17,6 +17,18 @@ type Three = (String, String, String);
 fn key((tenant, site, device_id): Three) -> Result<DeviceKey, Problem> {
     let wrong = |error: talkwire_proto::id::BadId| Problem::bad_request(error.to_string());
     Ok(DeviceKey { tenant: tenant.parse().map_err(wrong)?, site: site.parse().map_err(wrong)?, device_id: DeviceId::from_door(&device_id).map_err(wrong)? })
+}
+
+/// The device that a path names, when it is known.
+async fn known(house: &Shared, path: Three) -> Result<DeviceKey, Problem> {
+    let key = key(path)?;
+    let wanted = key.clone();
+    let is_known = house.hub.read(move |core| json!(core.device(&wanted).is_some())).await?;
+    if is_known == json!(true) { Ok(key) } else { Err(unknown(&key)) }
+}
+
+fn unknown(key: &DeviceKey) -> Problem {
+    Problem::not_found(format!("no device {key} is known; GET /api/v1/devices lists them"))
 }
 
 /// A device in a list.
@@ -57,9 +69,9 @@ pub async fn list(State(house): State<Shared>, Params(filter): Params<Filter>, _
 
 pub async fn one(State(house): State<Shared>, Path(path): Path<Three>, _who: Who) -> Answer {
     let key = key(path)?;
-    let name = key.to_string();
+    let wanted = key.clone();
     let value = house.hub.read(move |core| {
-        core.device(&key).map_or(Value::Null, |device| {
+        core.device(&wanted).map_or(Value::Null, |device| {
             let mut value = brief(device);
             value["attr"] = device.attr.clone();
             value["state"] = device.state.clone();
@@ -69,7 +81,7 @@ pub async fn one(State(house): State<Shared>, Path(path): Path<Three>, _who: Who
         })
     });
     match value.await? {
-        Value::Null => Err(Problem::not_found(format!("no device {name} is known; GET /api/v1/devices lists them"))),
+        Value::Null => Err(unknown(&key)),
         value => ok(value),
     }
 }
@@ -80,13 +92,13 @@ pub fn event(event: EventRow) -> Value {
 }
 
 pub async fn events(State(house): State<Shared>, Path(path): Path<Three>, Params(paging): Params<Paging>, _who: Who) -> Answer {
-    let (key, limit) = (key(path)?, paging.limit()?);
+    let (key, limit) = (known(&house, path).await?, paging.limit()?);
     let found = read(&house, move |reader| reader.events(&key, limit, paging.after.as_deref())).await?;
     Ok(page(found, event))
 }
 
 pub async fn metrics(State(house): State<Shared>, Path(path): Path<Three>, _who: Who) -> Answer {
-    let key = key(path)?;
+    let key = known(&house, path).await?;
     let found = read(&house, move |reader| reader.metrics(&key)).await?;
     ok(json!({"items": found, "next": null}))
 }
@@ -105,7 +117,7 @@ pub async fn telemetry(
     Params(range): Params<Range>,
     _who: Who,
 ) -> Answer {
-    let key = key((tenant, site, device_id))?;
+    let key = known(&house, (tenant, site, device_id)).await?;
     let limit = Paging { limit: range.limit, after: None }.limit()?;
     let (from_ms, to_ms) = (range.from_ms.unwrap_or(0), range.to_ms.unwrap_or(i64::MAX));
     let found = read(&house, move |reader| reader.telemetry(&key, &metric, from_ms, to_ms, limit, range.after.as_deref())).await?;
@@ -116,7 +128,7 @@ pub async fn telemetry(
 }
 
 pub async fn commands(State(house): State<Shared>, Path(path): Path<Three>, Params(paging): Params<Paging>, _who: Who) -> Answer {
-    let (key, limit) = (key(path)?, paging.limit()?);
+    let (key, limit) = (known(&house, path).await?, paging.limit()?);
     let found = read(&house, move |reader| reader.commands(Some(&key), limit, paging.after.as_deref())).await?;
     Ok(page(found, |command| json!(command)))
 }

@@ -1,7 +1,7 @@
 //! Errors as problem details (RFC 9457) with our stable code.
 
 use axum::Json;
-use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, Query, Request};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -13,26 +13,30 @@ use talkwire_store::StoreError;
 
 /// A refusal on its way out.
 #[derive(Debug)]
-pub struct Problem(Refusal);
+pub struct Problem {
+    refusal: Refusal,
+    /// When it is not the code's own.
+    status: Option<StatusCode>,
+}
 
 impl Problem {
     /// A request that is wrong in itself.
     pub fn bad_request(detail: impl Into<String>) -> Self {
-        Self(Refusal::new(Code::BadRequest, detail))
+        Refusal::new(Code::BadRequest, detail).into()
     }
     /// Nothing there.
     pub fn not_found(detail: impl Into<String>) -> Self {
-        Self(Refusal::new(Code::NotFound, detail))
+        Refusal::new(Code::NotFound, detail).into()
     }
     /// A defect of ours.
     pub fn internal(detail: impl Into<String>) -> Self {
-        Self(Refusal::new(Code::Internal, detail))
+        Refusal::new(Code::Internal, detail).into()
     }
 }
 
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
-        Self(refusal)
+        Self { refusal, status: None }
     }
 }
 
@@ -42,7 +46,7 @@ impl From<StoreError> for Problem {
             StoreError::Cursor(_) => Self::bad_request(error.to_string()),
             other => {
                 tracing::error!(error = %other, "a read failed");
-                Self(Refusal::new(if other.may_pass() { Code::StoreUnavailable } else { Code::Internal }, other.to_string()))
+                Refusal::new(if other.may_pass() { Code::StoreUnavailable } else { Code::Internal }, other.to_string()).into()
             }
         }
     }
@@ -50,16 +54,17 @@ impl From<StoreError> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let code = self.0.code;
+        let code = self.refusal.code;
         // The table of codes holds valid status numbers only.
-        let status = StatusCode::from_u16(code.http_class()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let own = StatusCode::from_u16(code.http_class()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let status = self.status.unwrap_or(own);
         let mut body = Map::new();
         body.insert("type".into(), json!(format!("urn:talkwire:error:{code}")));
         body.insert("title".into(), json!(status.canonical_reason().unwrap_or("error")));
         body.insert("status".into(), json!(status.as_u16()));
-        body.insert("detail".into(), json!(self.0.message));
+        body.insert("detail".into(), json!(self.refusal.message));
         body.insert("code".into(), json!(code));
-        body.extend(self.0.details);
+        body.extend(self.refusal.details);
         let mut response = (status, Json(Value::Object(body))).into_response();
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if matches!(code, Code::RateLimited | Code::StoreUnavailable) {
@@ -77,7 +82,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         match Json::<T>::from_request(request, state).await {
             Ok(Json(value)) => Ok(Self(value)),
-            Err(JsonRejection::BytesRejection(_)) => Err(Problem(Refusal::new(Code::TooLarge, "the body is larger than 256 KiB; send less"))),
+            Err(JsonRejection::BytesRejection(_)) => Err(Refusal::new(Code::TooLarge, "the body is larger than 256 KiB; send less").into()),
             Err(JsonRejection::MissingJsonContentType(_)) => {
                 Err(Problem::bad_request("the body must be JSON: send the header `Content-Type: application/json`"))
             }
@@ -99,7 +104,51 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Params<T> {
     }
 }
 
+/// Parts of the path; what is wrong with them is said as a problem.
+pub struct Path<T>(pub T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T> {
+    type Rejection = Problem;
+    async fn from_request_parts(parts: &mut axum::http::request::Parts, state: &S) -> Result<Self, Problem> {
+        axum::extract::Path::<T>::from_request_parts(parts, state)
+            .await
+            .map(|axum::extract::Path(value)| Self(value))
+            .map_err(|error: PathRejection| Problem::bad_request(error.body_text()))
+    }
+}
+
+/// For methods that a path does not take.
+pub async fn no_such_method(method: axum::http::Method, uri: axum::http::Uri) -> Problem {
+    let detail = format!("{} does not take {method}; the header `Allow` says what it takes", uri.path());
+    Problem { refusal: Refusal::new(Code::BadRequest, detail), status: Some(StatusCode::METHOD_NOT_ALLOWED) }
+}
+
 /// For paths of the API that do not exist.
 pub async fn no_such_route() -> Problem {
     Problem::not_found("no such path in the API; the README lists them")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pages_of_the_codes_show_problems_as_they_are_sent() {
+        let pages = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/errors");
+        let mut shown = 0;
+        for code in Code::ALL {
+            let page = std::fs::read_to_string(pages.join(format!("{code}.md"))).unwrap();
+            for line in page.lines().filter(|line| line.starts_with("{\"type\"")) {
+                let problem: Value = serde_json::from_str(line).unwrap();
+                if problem["type"] == "system_message" {
+                    continue; // a notice in the chat, not an answer at this door
+                }
+                let title = StatusCode::from_u16(code.http_class()).unwrap().canonical_reason();
+                let sent = (json!(format!("urn:talkwire:error:{code}")), json!(title), json!(code.http_class()));
+                assert_eq!((&problem["type"], &problem["title"], &problem["status"]), (&sent.0, &sent.1, &sent.2), "{code}");
+                shown += 1;
+            }
+        }
+        assert!(shown > 10, "the pages show examples");
+    }
 }

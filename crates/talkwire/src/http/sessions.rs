@@ -1,10 +1,10 @@
 //! Diagnosis sessions and intents.
 
-use super::problem::{Body, Params, Problem};
+use super::problem::{Body, Params, Path, Problem};
 use super::who::{Who, ok};
 use super::{Answer, Paging, Shared, page, read};
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;

@@ -170,6 +170,19 @@ async fn names_on_the_wire_that_break_the_rules_are_refused_with_the_right_form(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_there_and_what_a_path_does_not_take_are_problems_too() {
+    let house = House::new().await;
+    for part in ["", "/events", "/telemetry", "/telemetry/cpu", "/commands"] {
+        let (status, problem) = house.guest("GET", &format!("/api/v1/devices/home/lab/aabbccddee99{part}"), json!({})).await;
+        assert_eq!((status, &problem["code"]), (404, &json!("E_NOT_FOUND")), "{part}: an empty list would hide the typing error");
+    }
+    let (status, problem) = house.guest("POST", "/api/v1/devices", json!({})).await;
+    assert_eq!((status, &problem["code"], &problem["status"]), (405, &json!("E_BAD_REQUEST"), &json!(405)));
+    let (status, problem) = house.guest("GET", "/api/v1/sessions/%ff", json!({})).await;
+    assert_eq!((status, &problem["code"]), (400, &json!("E_BAD_REQUEST")), "{problem}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn foreign_pages_and_rebound_names_are_refused() {
     let house = House::new().await;
     for header in [("Origin", "http://evil.example"), ("Host", "evil.example:5000")] {

@@ -1,6 +1,9 @@
 //! The command line: sentences that help, exit codes that mean something.
 
-use std::process::{Command, Output};
+use crate::harness::House;
+use serde_json::json;
+use std::process::{Command, Output, Stdio};
+use talkwire_store::Sqlite;
 
 fn talkwire(args: &[&str]) -> Output {
     let dir = tempfile::tempdir().unwrap();
@@ -17,7 +20,7 @@ fn said(output: &Output) -> String {
 
 #[test]
 fn every_command_shows_an_example_in_its_help() {
-    for command in ["demo", "serve", "ask", "devices", "sessions", "changesets", "receipt", "audit", "config", "broker", "device"] {
+    for command in ["demo", "serve", "home", "ask", "devices", "sessions", "changesets", "receipt", "audit", "config", "broker", "check", "device"] {
         let output = talkwire(&[command, "--help"]);
         assert!(output.status.success());
         assert!(said(&output).contains("Example"), "{command} --help shows no example");
@@ -63,7 +66,7 @@ fn a_taken_port_is_named_with_the_flag_that_helps() {
         let output = talkwire(&args);
         assert_eq!(output.status.code(), Some(1));
         let text = said(&output);
-        assert!(text.contains(&addr) && text.contains("taken") && text.contains(flag), "{text}");
+        assert!(text.contains("E_PORT_TAKEN") && text.contains(&addr) && text.contains("taken") && text.contains(flag), "{text}");
     }
 }
 
@@ -75,6 +78,7 @@ fn a_broken_configuration_points_at_the_line() {
     assert_eq!(output.status.code(), Some(1));
     let text = said(&output);
     assert!(text.contains("talkwire.toml") && text.contains("line 2"), "{text}");
+    assert_eq!(text.matches("line 2").count(), 1, "said once: {text}");
 }
 
 #[test]
@@ -98,7 +102,7 @@ fn a_home_file_that_is_wrong_is_refused_with_the_place() {
     std::fs::write(dir.path().join("home.toml"), "[site]\nsite = \"x\"\nroms = 3\n").unwrap();
     let output = run_in(dir.path(), &["home", "check", "home.toml"]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(said(&output).contains("roms"), "{}", said(&output));
+    assert_eq!(said(&output).matches("unknown field `roms`").count(), 1, "{}", said(&output));
 }
 
 #[test]
@@ -115,4 +119,40 @@ fn a_receipt_that_is_none_is_exit_code_one() {
     let output = run_in(dir.path(), &["receipt", "verify", "r.json"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(said(&output).contains("E_NOT_GENUINE"), "{}", said(&output));
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_failure() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_talkwire")).arg("config").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success() && output.stderr.is_empty(), "{}", said(&output));
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_talkwire")).arg("config").stdout(full).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "half an answer is none");
+    assert!(said(&output).contains("cannot be written"), "{}", said(&output));
+}
+
+#[test]
+fn a_device_is_named_by_its_three_parts() {
+    let output = talkwire(&["devices", "router"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(said(&output).contains("tenant/site/device_id"), "{}", said(&output));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_audit_that_was_emptied_is_found_by_the_heads_beside_the_database() {
+    let house = House::new().await;
+    house.client("d").await.say_json("rtk/v1/home/lab/aabbccddee01/lwt", json!({"status": "online"})).await.unwrap();
+    house.running.stop().await;
+    let data = house.dir.path().to_str().unwrap().to_owned();
+    let verify = || talkwire(&["audit", "verify", "--data", &data]);
+    assert!(verify().status.success(), "{}", said(&verify()));
+    for name in ["talkwire.db", "talkwire.db-wal", "talkwire.db-shm"] {
+        let _ = std::fs::remove_file(house.dir.path().join(name));
+    }
+    drop(Sqlite::open(house.dir.path(), Default::default()).unwrap());
+    let output = verify();
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    assert!(said(&output).contains("a head was signed at row"), "{}", said(&output));
 }
