@@ -1,6 +1,7 @@
 //! `talkwire check`: the verification list run against one device, for people, programs and customers.
 
 use super::Failure;
+use super::say::say;
 use crate::check::access::Credentials;
 use crate::check::inspect::Step;
 use crate::check::target::Secret;
@@ -87,9 +88,9 @@ pub fn check(arguments: &Arguments) -> Result<(), Failure> {
         written.map_err(|error| Failure::CannotRun(format!("{} cannot be written: {error}", path.display())))?;
     }
     if arguments.json {
-        println!("{}", report.json());
+        say!("{}", report.json());
     } else {
-        print!("{}", report.text());
+        say!("{}", report.text().trim_end());
     }
     match report.count(Status::Failed) {
         0 => Ok(()),
