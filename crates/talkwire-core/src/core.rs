@@ -184,6 +184,10 @@ impl Core {
             // Only what devices say of themselves is kept.
             Input::Kept(_) => {}
             Input::Unreadable { from, topic, payload, why } => self.unreadable(now_ms, &from, topic, payload, &why),
+            Input::Probe { from, key, id, op } => {
+                let device = key.to_string();
+                self.audit(now_ms, key.tenant.as_str(), &from.principal.label(), "command.probe", &id, json!({"device": device, "op": op}));
+            }
             Input::ClientUp(origin) => {
                 self.clients.insert(origin.client_id.clone(), origin);
             }

@@ -109,6 +109,17 @@ pub enum Input {
         /// Why.
         why: Malformed,
     },
+    /// The owner asks a device directly, for a check, past the commands' own life; only what changes nothing comes this far.
+    Probe {
+        /// Who.
+        from: Origin,
+        /// The device.
+        key: DeviceKey,
+        /// The command's id.
+        id: String,
+        /// The op.
+        op: String,
+    },
     /// A client connected.
     ClientUp(Origin),
     /// A client is gone.

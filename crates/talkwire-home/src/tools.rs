@@ -20,6 +20,9 @@ use std::time::Duration;
 
 pub use table::{Class, Tool};
 
+/// Arguments that are numbers in every tool that has them.
+const FIGURES: [&str; 10] = ["count", "duration", "limit", "max_hops", "parallel_streams", "scan_duration", "scan_timeout", "since_s", "top_n", "window_s"];
+
 /// A tool that ran from start to end.
 #[derive(Debug, Clone)]
 pub struct ToolRun {
@@ -172,6 +175,9 @@ impl House {
     }
 
     fn check(&self, at: At, op: &str, args: &Map<String, Value>) -> Result<(), ToolFault> {
+        if let Some((name, _)) = args.iter().find(|(name, value)| FIGURES.contains(&name.as_str()) && !value.is_number() && !value.is_null()) {
+            return Err(ToolFault::new("E_INVALID_ARGS", format!("args.{name} must be a number")));
+        }
         if let Some(mac) = args.get("client_mac").filter(|_| op.starts_with("clients.") || op == "wifi.roaming_test") {
             self.client_of(at, mac)?;
         }

@@ -2,9 +2,10 @@
 //!
 //! 0: done. 1: asked and answered with a no (a refusal, a receipt that is not genuine, a diagnosis that failed, a change that was
 //! not kept). 2: wrong use.
-//! 3: the server cannot be reached.
+//! 3: the server cannot be reached. `talkwire check`: 2 when no check could be made.
 
 mod ask;
+mod check;
 mod client;
 mod device;
 mod lists;
@@ -100,6 +101,11 @@ enum Command {
         #[arg(long)]
         site: Option<String>,
     },
+    /// Check a device against the integration guide's list, at any broker.
+    #[command(
+        after_help = "Example:\n  talkwire check aabbccddeeff --tenant home --site living --broker mqtt://127.0.0.1:1883\n  talkwire check aabbccddeeff --tenant home --site living --proxy 0.0.0.0:18883 --report report.html   # the device connects to port 18883"
+    )]
+    Check(check::Arguments),
     /// List devices, or show one.
     #[command(after_help = "Example:\n  talkwire devices\n  talkwire devices home/living/020000000002")]
     Devices {
@@ -188,6 +194,9 @@ pub enum Failure {
     /// The server is not there.
     #[error("no server answers at {0}; start one with `talkwire demo` or `talkwire serve`, or name it with --server URL")]
     Unreachable(String),
+    /// Nothing could be asked at all; the text says what to do.
+    #[error("{0}")]
+    CannotRun(String),
     /// Anything else.
     #[error("{0:#}")]
     Other(#[from] anyhow::Error),
@@ -197,7 +206,7 @@ impl Failure {
     fn code(&self) -> u8 {
         match self {
             Self::Refused(_) | Self::Other(_) => 1,
-            Self::Misuse(_) => 2,
+            Self::CannotRun(_) | Self::Misuse(_) => 2,
             Self::Unreachable(_) => 3,
         }
     }
@@ -226,6 +235,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         }
         Command::Home(HomeCommand::Check { file, json }) => Ok(run::check_home(&file, json)?),
         Command::Ask { remote, text, apply, tenant, site } => ask::ask(&remote, &text, apply, tenant, site),
+        Command::Check(arguments) => check::check(&arguments),
         Command::Devices { remote, device } => lists::devices(&remote, device.as_deref()),
         Command::Sessions { remote, id } => lists::sessions(&remote, id.as_deref()),
         Command::Changesets { remote, command } => lists::changesets(&remote, command),

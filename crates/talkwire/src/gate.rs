@@ -4,6 +4,7 @@ use crate::clock::Clock;
 use crate::hub::{Event, How, HubHandle};
 use crate::identity::Identity;
 use crate::payload_keys::PayloadKeys;
+use crate::probe::Probe;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use talkwire_broker::{BoxFuture, ConnectRequest, ConnectVerdict, DisconnectCause, Gate, ProtocolVersion, Publish, PublishRefusal, PublishVerdict};
@@ -92,6 +93,14 @@ impl Gate for HouseGate {
         }
         let from = self.origin(&publish.client_id, publish.principal.as_deref());
         let (read, text) = self.keys.read(&publish.topic, &publish.payload, publish.is_will, self.clock.now_ms(), self.max_bytes);
+        if let Some(probe) = Probe::read(&from.principal, &publish.topic, &publish.payload, self.clock.now_ms()).filter(|_| !self.hub.health().is_degraded()) {
+            let (done, committed) = oneshot::channel();
+            if self.hub.offer(Event::Probe(from, probe, done)).is_err() {
+                return now(PublishVerdict::Refuse(PublishRefusal::QuotaExceeded));
+            }
+            let routed = PublishVerdict::Rewrite { payload: publish.payload, topic: None, retain: false };
+            return Box::pin(async move { if committed.await == Ok(true) { routed } else { PublishVerdict::Refuse(PublishRefusal::QuotaExceeded) } });
+        }
         if let Err(Malformed::ServerTopic(topic)) = &read {
             tracing::warn!(client_id = %publish.client_id, topic, "a client published where only the server may");
             if self.speaks_v5(&publish.client_id) {

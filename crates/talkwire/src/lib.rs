@@ -1,6 +1,7 @@
 //! The house: one event loop, the doors, the configuration and the command line.
 
 pub mod broker_url;
+pub mod check;
 pub mod cli;
 pub mod clock;
 pub mod config;
@@ -13,4 +14,5 @@ pub mod lone_broker;
 pub mod mind;
 mod outside;
 pub mod payload_keys;
+pub mod probe;
 pub mod serve;

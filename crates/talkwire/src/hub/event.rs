@@ -1,6 +1,7 @@
 //! What reaches the loop, and the handle through which it does.
 
 use super::writer::Health;
+use crate::probe::Probe;
 use bytes::Bytes;
 use serde_json::Value;
 use std::sync::mpsc::{SyncSender, TrySendError};
@@ -33,6 +34,8 @@ pub enum Event {
         /// Told after the commit.
         done: Option<oneshot::Sender<bool>>,
     },
+    /// The owner asks a device directly, for a check; told after the commit of the audit row.
+    Probe(Origin, Probe, oneshot::Sender<bool>),
     /// A client connected.
     ClientUp(Origin),
     /// A client is gone.

@@ -63,6 +63,11 @@ impl Turn {
                     self.batch.done.push(Done::Message(done));
                 }
             }
+            Event::Probe(from, probe, done) => {
+                let input = Input::Probe { from, key: probe.key, id: probe.id, op: probe.op };
+                self.take_effects(core, now_ms, |core, now_ms| core.handle(now_ms, input));
+                self.batch.done.push(Done::Message(done));
+            }
             Event::ClientUp(origin) => self.take_effects(core, now_ms, |core, now_ms| core.handle(now_ms, Input::ClientUp(origin))),
             Event::ClientDown(client_id) => self.take_effects(core, now_ms, |core, now_ms| core.handle(now_ms, Input::ClientDown { client_id })),
             Event::Ask(who, ask, reply) => self.take_ask(core, now_ms, who, ask, reply),

@@ -2,10 +2,10 @@
 //!
 //! `cargo run --bin device -- 127.0.0.1:1883`; over TLS: `cargo run --bin device -- mqtt.example.net:8883 ca.crt client.crt client.key`
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
-use talkwire_device::{Act, Applied, Args, Broker, Device, DeviceConfig, Severity, Tls, ToolError, ToolSupport, tool_fn};
+use std::time::{Duration, Instant};
+use talkwire_device::{Act, Applied, Args, Attributes, Broker, Device, DeviceConfig, Health, Severity, StateReport, Tls, ToolError, ToolSupport, tool_fn};
 
 /// The thing itself: its speed in percent.
 #[derive(Clone, Default)]
@@ -40,6 +40,19 @@ impl Act for Fan {
     }
 }
 
+/// What this program uses of processor and memory, in percent. A clock tick is a hundredth of a second, a page 4 KiB.
+fn figures(began: Instant) -> Option<Map<String, Value>> {
+    let read = |path: &str| std::fs::read_to_string(path).ok();
+    let number = |text: &str, place: usize| text.split_whitespace().nth(place)?.parse::<f64>().ok();
+    let stat = read("/proc/self/stat")?;
+    let (_, times) = stat.rsplit_once(") ")?;
+    let ticks = number(times, 11)? + number(times, 12)?;
+    let memory = number(&read("/proc/self/statm")?, 1)? * 4.0 / number(&read("/proc/meminfo")?, 1)?;
+    let hundredth = |percent: f64| json!((percent * 100.0).round() / 100.0);
+    let figures = [("cpu_usage", hundredth(ticks / began.elapsed().as_secs_f64().max(1.0))), ("memory_usage", hundredth(memory * 100.0))];
+    Some(figures.map(|(name, value)| (name.to_owned(), value)).into_iter().collect())
+}
+
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -50,10 +63,15 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         [ca, certificate, key, ..] => Broker::tls(host, port.parse()?, Tls::ca(ca).identity(certificate, key)),
         [_, _] => return Err("a client certificate needs its key".into()),
     };
-    let (fan, config) = (Fan::default(), DeviceConfig::new("demo/home/fan-1".parse()?, "fan", broker));
+    let (fan, began) = (Fan::default(), Instant::now());
+    let text = |text: &str| Some(text.to_owned());
+    let attributes =
+        Attributes { manufacturer: text("Example"), model: text("rust-fan"), firmware_version: text(env!("CARGO_PKG_VERSION")), ..Attributes::default() };
+    let config = DeviceConfig { attributes, ..DeviceConfig::new("demo/home/fan-1".parse()?, "fan", broker) };
     let seen = fan.clone();
     let read = tool_fn("fan.read", ToolSupport::plain(), move |_| std::future::ready(Ok(seen.section())));
-    let device = Device::builder(config).tool(read).act(fan.clone()).start().await?;
+    let state = move || StateReport { health: Health::Ok, figures: figures(began).unwrap_or_default() };
+    let device = Device::builder(config).tool(read).act(fan.clone()).state(state).start().await?;
     device.event("fan.started", Severity::Info, json!({"version": env!("CARGO_PKG_VERSION")}));
     let mut minute = tokio::time::interval(Duration::from_secs(60));
     loop {

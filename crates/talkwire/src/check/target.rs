@@ -1,0 +1,115 @@
+//! The broker that a check connects to: `mqtt://[name[:password]@]host[:port]`, or `mqtts://…`.
+
+use talkwire_link::{LinkConfig, Tls};
+
+/// Where the broker is and who asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// Name or address.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+    /// Whether the connection is encrypted.
+    pub tls: bool,
+    /// User name, when the broker asks for one.
+    pub username: Option<String>,
+    /// Password, when the broker asks for one.
+    pub password: Option<Secret>,
+    /// Certificate authority of the broker, PEM; without it those that the system trusts.
+    pub ca_file: Option<std::path::PathBuf>,
+}
+
+/// A text whose `Debug` shows nothing.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(pub String);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+impl Target {
+    /// Reads an address.
+    ///
+    /// # Errors
+    /// A sentence that says how an address looks.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let wrong = || format!("{:?} is not a broker's address; it looks like mqtt://127.0.0.1:1883 or mqtts://name:password@broker.example", hide(text));
+        let (scheme, rest) = text.trim().split_once("://").unwrap_or(("mqtt", text.trim()));
+        let tls = match scheme {
+            "mqtt" | "tcp" => false,
+            "mqtts" | "ssl" | "tls" => true,
+            "ws" | "wss" => return Err("the check speaks MQTT over TCP, not over WebSocket; give the broker's mqtt:// or mqtts:// address".into()),
+            _ => return Err(wrong()),
+        };
+        let rest = rest.trim_end_matches('/');
+        let (credentials, address) = rest.rsplit_once('@').map_or((None, rest), |(credentials, address)| (Some(credentials), address));
+        let (host, port) = split_port(address).ok_or_else(wrong)?;
+        if host.is_empty() || host.contains(['/', ' ', '?']) {
+            return Err(wrong());
+        }
+        let (username, password) = match credentials.map(|text| text.split_once(':').map_or((text, None), |(name, password)| (name, Some(password)))) {
+            None => (None, None),
+            Some((name, password)) => (Some(name.to_owned()), password.map(|text| Secret(text.to_owned()))),
+        };
+        Ok(Self { host: host.into(), port: port.unwrap_or(if tls { 8883 } else { 1883 }), tls, username, password, ca_file: None })
+    }
+
+    /// The address without credentials.
+    pub fn shown(&self) -> String {
+        format!("{}://{}:{}", if self.tls { "mqtts" } else { "mqtt" }, self.host, self.port)
+    }
+
+    /// How a link connects there under a client id.
+    pub fn link(&self, client_id: &str) -> LinkConfig {
+        let mut config = LinkConfig::new(self.host.clone(), self.port, client_id);
+        // Nothing of a check stays behind at the broker.
+        config.clean_start = true;
+        config.tls = self.tls.then(|| self.ca_file.as_ref().map_or_else(Tls::system, Tls::ca));
+        config.username.clone_from(&self.username);
+        config.password = self.password.as_ref().map(|secret| secret.0.clone().into());
+        config
+    }
+}
+
+fn split_port(address: &str) -> Option<(&str, Option<u16>)> {
+    if let Some(rest) = address.strip_prefix('[') {
+        let (host, after) = rest.split_once(']')?;
+        return Some((host, if after.is_empty() { None } else { Some(after.strip_prefix(':')?.parse().ok()?) }));
+    }
+    match address.split_once(':') {
+        None => Some((address, None)),
+        Some((host, port)) => Some((host, Some(port.parse().ok()?))),
+    }
+}
+
+/// The address with what may be a password left out.
+fn hide(text: &str) -> String {
+    text.rsplit_once('@').map_or_else(|| text.to_owned(), |(_, address)| format!("…@{address}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_read_in_every_usual_form() {
+        let plain = Target::parse("127.0.0.1:1884").unwrap();
+        assert_eq!((plain.host.as_str(), plain.port, plain.tls), ("127.0.0.1", 1884, false));
+        assert_eq!(Target::parse("mqtts://broker.example").unwrap().port, 8883);
+        assert_eq!(Target::parse("mqtt://[::1]:1885").unwrap().host, "::1");
+        let named = Target::parse("mqtt://owner:a:b@127.0.0.1/").unwrap();
+        assert_eq!((named.username.as_deref(), named.password.clone()), (Some("owner"), Some(Secret("a:b".into()))));
+        assert!(!format!("{named:?}").contains("a:b") && named.shown() == "mqtt://127.0.0.1:1883");
+    }
+
+    #[test]
+    fn what_is_no_address_is_told_without_its_password() {
+        for text in ["http://x", "mqtt://", "mqtt://h:port", "mqtt://a:hunter2@h:99999", "mqtt://h/a b"] {
+            let why = Target::parse(text).unwrap_err();
+            assert!(why.contains("mqtt://127.0.0.1:1883") && !why.contains("hunter2"), "{why}");
+        }
+        assert!(Target::parse("ws://h:8885").unwrap_err().contains("WebSocket"));
+    }
+}

@@ -1,0 +1,4 @@
+// Random numbers.
+#pragma once
+#include <cstdint>
+uint32_t esp_random();
