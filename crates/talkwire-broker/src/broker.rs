@@ -128,6 +128,15 @@ impl BrokerHandle {
     ///
     /// When the topic or the quality of service is none.
     pub async fn publish(&self, topic: &str, payload: impl Into<Bytes>, qos: u8, retain: bool) -> Result<(), BrokerError> {
+        self.publish_for(topic, payload, qos, retain, None).await
+    }
+
+    /// [`Self::publish`], and sessions that are away drop the message when they were not back within `time` (whole seconds, at least one).
+    ///
+    /// # Errors
+    ///
+    /// The same.
+    pub async fn publish_for(&self, topic: &str, payload: impl Into<Bytes>, qos: u8, retain: bool, time: Option<Duration>) -> Result<(), BrokerError> {
         if !mqtt5::is_valid_topic_name(topic) || !topic_fits(topic, &self.0.shared.limits) {
             let topic = topic.to_owned();
             return Err(BrokerError::TopicInvalid { topic });
@@ -135,7 +144,7 @@ impl BrokerHandle {
         if qos > 2 {
             return Err(BrokerError::QosInvalid { qos });
         }
-        let publish = own_publish(topic, payload.into(), qos, retain);
+        let publish = own_publish(topic, payload.into(), qos, retain, time);
         self.0.shared.route(&publish, None).await;
         Ok(())
     }

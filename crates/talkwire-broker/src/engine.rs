@@ -289,8 +289,12 @@ pub(crate) fn gate_publish(packet: &PublishPacket, identity: &Identity, is_will:
 }
 
 /// The packet of a message that the house itself sends.
-pub(crate) fn own_publish(topic: &str, payload: Bytes, qos: u8, retain: bool) -> PublishPacket {
-    PublishPacket::new(topic, payload, QoS::from(qos)).with_retain(retain)
+pub(crate) fn own_publish(topic: &str, payload: Bytes, qos: u8, retain: bool, time: Option<Duration>) -> PublishPacket {
+    let packet = PublishPacket::new(topic, payload, QoS::from(qos)).with_retain(retain);
+    match time {
+        Some(time) => packet.with_message_expiry_interval(u32::try_from(time.as_millis().div_ceil(1_000)).unwrap_or(u32::MAX).max(1)),
+        None => packet,
+    }
 }
 
 /// The engine's questions and events, answered by the gate.

@@ -18,6 +18,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 /// An orderly end takes at most this long.
 const STOP_WITHIN: Duration = Duration::from_secs(4);
@@ -209,13 +210,21 @@ impl OutsideHandle {
     /// # Errors
     /// When the message is beyond what this kind of broker takes; it is counted as refused.
     pub fn publish(&self, topic: &str, payload: impl Into<Bytes>, qos: u8, retain: bool) -> Result<(), Limit> {
+        self.publish_for(topic, payload, qos, retain, None)
+    }
+
+    /// [`Self::publish`], and the message is dropped, here or by a broker of MQTT 5, when it was not delivered within `time`.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn publish_for(&self, topic: &str, payload: impl Into<Bytes>, qos: u8, retain: bool, time: Option<Duration>) -> Result<(), Limit> {
         let payload = payload.into();
         let retain = retain && self.0.config.profile.keeps(payload.len());
         if let Err(limit) = self.0.config.profile.check_publish(topic, payload.len(), qos) {
             count(&self.0.counters.refused);
             return Err(limit);
         }
-        if !self.0.backlog.push(Outgoing { topic: topic.into(), payload, qos: qos.min(1), retain }) {
+        if !self.0.backlog.push(Outgoing { topic: topic.into(), payload, qos: qos.min(1), retain, until: time.map(|time| Instant::now() + time) }) {
             count(&self.0.counters.dropped);
             if self.0.counters.dropped.load(Ordering::Relaxed).is_power_of_two() {
                 tracing::warn!(broker = self.0.config.name, "too many messages wait for the broker; the oldest is dropped");

@@ -119,13 +119,21 @@ pub struct Publish {
     pub qos: u8,
     /// Whether it stays for later subscribers.
     pub retain: bool,
+    /// For how many milliseconds it is of use: later it is not delivered any more. None: for ever.
+    pub useful_ms: Option<u64>,
 }
 
 impl Publish {
     /// A JSON message, QoS 1, not retained.
     pub fn json(topic: impl ToString, value: &impl serde::Serialize) -> Self {
         // Values built by us have string keys and finite numbers only, which always serialise.
-        Self { topic: topic.to_string(), payload: serde_json::to_vec(value).unwrap_or_default(), qos: 1, retain: false }
+        Self { topic: topic.to_string(), payload: serde_json::to_vec(value).unwrap_or_default(), qos: 1, retain: false, useful_ms: None }
+    }
+
+    /// The same, of use only for a time.
+    pub fn useful_for(mut self, ms: u64) -> Self {
+        self.useful_ms = Some(ms);
+        self
     }
 
     /// The same, retained.

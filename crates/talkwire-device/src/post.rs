@@ -102,7 +102,7 @@ impl Post {
         if !at_once {
             return self.send(letter);
         }
-        let (post, handle) = (self.clone(), self.0.publish(&letter, Qos::AtMostOnce));
+        let (post, handle) = (self.clone(), self.0.publish(&letter, Qos::AtMostOnce, self.0.link.connection()));
         tokio::spawn(async move {
             match handle {
                 Some(handle) => match handle.await {
@@ -198,11 +198,11 @@ impl Shared {
         }
     }
 
-    fn publish(&self, letter: &Letter, qos: Qos) -> Option<PublishHandle> {
+    fn publish(&self, letter: &Letter, qos: Qos, connection: u64) -> Option<PublishHandle> {
         let payload = self.sealed(&letter.topic, letter.text.clone())?;
         add(&self.counters.messages_sent, 1);
         let message = Message { topic: letter.topic.clone(), payload: payload.into(), qos, retain: false };
-        Some(self.link.publish_once(message))
+        Some(self.link.publish_once(message, connection))
     }
 
     fn publish_sealed(&self, message: Message) -> Option<PublishHandle> {

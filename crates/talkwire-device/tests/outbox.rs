@@ -140,7 +140,7 @@ async fn a_dead_cable_is_noticed_by_both_ends_and_online_is_said_once() {
     let cable = Cable::to(exchange.port).await;
     let data = tempfile::tempdir().unwrap();
     let mut controller = exchange.controller(KEY).await;
-    let config = DeviceConfig { broker: Broker::open("127.0.0.1", cable.port), keep_alive: Duration::from_secs(1), ..exchange.device(data.path()) };
+    let config = DeviceConfig { broker: Broker::open("127.0.0.1", cable.port), keep_alive: Duration::from_secs(3), ..exchange.device(data.path()) };
     let device = device(config).await;
     controller.hear("lwt", |lwt| lwt["status"] == "online").await;
     cable.die();

@@ -315,7 +315,11 @@ fn every_home_in_the_folder_can_be_built() {
 fn a_wrong_file_is_refused_with_the_place() {
     let path = format!("{}/../../homes/evening.toml", env!("CARGO_MANIFEST_DIR"));
     let good = std::fs::read_to_string(path).expect("a home");
-    let problem = |text: String| HomeFile::parse(&text).expect_err("refused").to_string();
+    let problem = |text: String| {
+        let error = HomeFile::parse(&text).expect_err("refused");
+        let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+        format!("{error}: {cause}")
+    };
     assert!(problem(good.replace("start =", "begin =")).contains("begin"));
     assert!(problem(good.replace("channel = 149", "channel = 150")).contains("channel 150"));
     assert!(problem(good.replace("room = \"study\"", "room = \"attic\"")).contains("attic"));

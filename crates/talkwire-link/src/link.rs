@@ -138,12 +138,16 @@ impl Link {
         self.start(Message { topic: topic.into(), payload: payload.into(), qos, retain }, None)
     }
 
-    /// Like [`Link::publish`], but over this connection only: a message whose connection or session is lost before the
-    /// acknowledgement ends with [`LinkError::SessionLost`] instead of
-    /// going again by itself: for whoever keeps the messages and sends them again in order.
-    pub fn publish_once(&self, message: Message) -> PublishHandle {
-        let losses = self.shared.losses();
-        self.start(message, Some(losses))
+    /// Which connection stands, or stood last: the number of those that were lost before it.
+    pub fn connection(&self) -> u64 {
+        self.shared.losses()
+    }
+
+    /// Like [`Link::publish`], but over one connection only ([`Link::connection`]): a message whose connection or session is lost
+    /// before the acknowledgement ends with [`LinkError::SessionLost`] instead of going again by itself: for whoever keeps the
+    /// messages and sends them again in order.
+    pub fn publish_once(&self, message: Message, connection: u64) -> PublishHandle {
+        self.start(message, Some(connection))
     }
 
     fn start(&self, message: Message, once: Option<u64>) -> PublishHandle {

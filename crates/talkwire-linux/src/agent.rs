@@ -60,15 +60,14 @@ pub fn builder_within(root: &Root, surroundings: Surroundings, config: DeviceCon
 
 /// [`builder`] with settings. A command of the configuration stands in for a tool of the machine with the same op.
 pub fn builder_with(root: &Root, settings: &Settings, mut config: DeviceConfig) -> Builder {
-    let mut surroundings = settings.surroundings.clone();
     // The controller's HTTP door is usually where its broker is.
     let host = config.broker.host.as_str();
     let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
-    surroundings.speed_server.get_or_insert_with(|| format!("http://{host}:{SPEED_PORT}"));
+    let controller = format!("http://{host}:{SPEED_PORT}");
     fill(root, &mut config.attributes);
     let id = config.key.device_id.as_str().to_owned();
     let name = config.attributes.name.clone().unwrap_or_else(|| id.clone());
-    let machine = Machine::within(root.clone(), surroundings, Some((id, name)));
+    let machine = Machine::within(root.clone(), settings.surroundings.clone(), Some((id, name)), Some(controller));
     let mut builder = Device::builder(config);
     let is_command = |op: &str| settings.exec.keys().any(|command| canonical(command) == canonical(op));
     for tool in machine.tools().into_iter().filter(|tool| !is_command(tool.op())) {

@@ -19,6 +19,8 @@ pub(crate) struct Machine {
     pub(crate) surroundings: Surroundings,
     /// The device id and name under which the machine is known, when it runs as a device.
     pub(crate) identity: Option<(String, String)>,
+    /// Where the controller's HTTP door should be, when the machine runs as a device: the speed server that nobody named.
+    pub(crate) controller: Option<String>,
     began: Instant,
     /// The way out, remembered for the time when it is gone.
     way_out: Mutex<Option<WayOut>>,
@@ -28,13 +30,13 @@ pub(crate) struct Machine {
 
 impl Machine {
     pub(crate) fn new(root: Root) -> Arc<Self> {
-        Self::within(root, Surroundings::default(), None)
+        Self::within(root, Surroundings::default(), None, None)
     }
 
-    pub(crate) fn within(root: Root, surroundings: Surroundings, identity: Option<(String, String)>) -> Arc<Self> {
+    pub(crate) fn within(root: Root, surroundings: Surroundings, identity: Option<(String, String)>, controller: Option<String>) -> Arc<Self> {
         let processors = cpu::times(&root).map(|times| (Instant::now(), times));
         let (ports, processors) = (Mutex::default(), Mutex::new(processors));
-        let machine = Self { root, surroundings, identity, began: Instant::now(), way_out: Mutex::default(), ports, processors };
+        let machine = Self { root, surroundings, identity, controller, began: Instant::now(), way_out: Mutex::default(), ports, processors };
         machine.watch();
         Arc::new(machine)
     }
@@ -122,5 +124,5 @@ pub fn tools(root: &Root) -> Vec<LinuxTool> {
 
 /// [`tools`] that measure against other surroundings than the public internet.
 pub fn tools_within(root: &Root, surroundings: Surroundings) -> Vec<LinuxTool> {
-    Machine::within(root.clone(), surroundings, None).tools()
+    Machine::within(root.clone(), surroundings, None, None).tools()
 }

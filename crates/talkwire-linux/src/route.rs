@@ -34,6 +34,20 @@ pub(crate) fn way_out(root: &Root) -> Option<Option<WayOut>> {
     Some(parse_way_out(&root.text("proc/net/route")?))
 }
 
+/// Which interface an address is reached over, and whether it is a neighbour there; None when no route leads to it.
+pub(crate) fn reached_over(root: &Root, ip: Ipv4Addr) -> Option<(String, bool)> {
+    let text = root.text("proc/net/route")?;
+    let routes = text.lines().skip(1).filter_map(|line| {
+        let columns: Vec<&str> = line.split_ascii_whitespace().collect();
+        let [name, destination, gateway, flags, _, _, metric, mask, ..] = columns[..] else { return None };
+        let address = |text: &str| u32::from_str_radix(text, 16).ok().map(|number| u32::from(Ipv4Addr::from(number.to_ne_bytes())));
+        u16::from_str_radix(flags, 16).ok().filter(|flags| flags & UP != 0)?;
+        let (net, gateway, mask) = (address(destination)?, address(gateway)?, address(mask)?);
+        (u32::from(ip) & mask == net).then_some((mask, std::cmp::Reverse(metric.parse::<u32>().ok()?), name.to_owned(), gateway == 0))
+    });
+    routes.max().map(|(_, _, name, neighbour)| (name, neighbour))
+}
+
 /// Whether the direct route to an address goes over an interface.
 pub(crate) fn leads_to(root: &Root, interface: &str, ip: Ipv4Addr) -> bool {
     let text = root.text("proc/net/route").unwrap_or_default();
@@ -64,6 +78,18 @@ mod tests {
             "{HEAD}lte0\t00000000\t{far}\t0003\t0\t0\t700\t00000000\t0\t0\t0\nwan\t00000000\t{near}\t0003\t0\t0\t10\t00000000\t0\t0\t0\nlan\t0001A8C0\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0\n"
         );
         assert_eq!(parse_way_out(&text), Some(WayOut { interface: "wan".into(), gateway: Some(Ipv4Addr::new(192, 0, 2, 1)) }));
+    }
+
+    #[test]
+    fn the_narrowest_route_tells_over_what_an_address_is_reached() {
+        let (net, mask, gateway) = (hex([192, 168, 1, 0]), hex([255, 255, 255, 0]), hex([192, 0, 2, 1]));
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(folder.path().join("proc/net")).unwrap();
+        let text = format!("{HEAD}wan\t00000000\t{gateway}\t0003\t0\t0\t10\t00000000\t0\t0\t0\nlan\t{net}\t00000000\t0001\t0\t0\t0\t{mask}\t0\t0\t0\n");
+        std::fs::write(folder.path().join("proc/net/route"), text).unwrap();
+        let root = Root::new(folder.path());
+        assert_eq!(reached_over(&root, Ipv4Addr::new(192, 168, 1, 9)), Some(("lan".into(), true)));
+        assert_eq!(reached_over(&root, Ipv4Addr::new(203, 0, 113, 9)), Some(("wan".into(), false)));
     }
 
     #[test]

@@ -123,7 +123,7 @@ mod tests {
             assert!(matches!(read(STATE, refused, false).0, Err(Malformed::Payload(BadEnvelope::Sealed(_)))));
         }
         assert!(read("rtk/v1/acme/home/other/state", &clear, false).0.is_ok(), "other devices speak in clear");
-        let command = Publish { topic: "rtk/v1/acme/home/aabbccddeeff/cmd/req".into(), payload: b"{}".to_vec(), qos: 1, retain: false };
+        let command = Publish { topic: "rtk/v1/acme/home/aabbccddeeff/cmd/req".into(), payload: b"{}".to_vec(), qos: 1, retain: false, useful_ms: None };
         assert_eq!(key.decrypt(&keys.seal(command, NOW_MS).unwrap().payload, 1_800_000_000, Some(TTL_S)).unwrap(), b"{}");
     }
 }

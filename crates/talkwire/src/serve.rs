@@ -17,7 +17,7 @@ use std::time::Duration;
 use talkwire_broker::{Broker, BrokerError, BrokerHandle, Gate, ListenerKind, Outside, OutsideHandle};
 use talkwire_core::core::Memory;
 use talkwire_core::delivery::Window;
-use talkwire_core::{Catalogue, Core};
+use talkwire_core::{Catalogue, Core, Publish};
 use talkwire_proto::{DeviceTail, Topic};
 use talkwire_store::{Loaded, Options, Reader, Sqlite, Store};
 use tokio::net::TcpListener;
@@ -68,7 +68,7 @@ pub async fn start(config: &Config) -> Result<Running> {
     let broker = Broker::start(config.embedded(), gate).await.map_err(broker_failed)?;
     let handle = broker.handle();
     for (topic, payload) in retained {
-        let said = keys.seal(talkwire_core::Publish { topic, payload, qos: 1, retain: true }, clock.now_ms())?;
+        let said = keys.seal(Publish { topic, payload, qos: 1, retain: true, useful_ms: None }, clock.now_ms())?;
         handle.publish(&said.topic, said.payload, 1, true).await?;
     }
     let outside =
@@ -248,11 +248,13 @@ async fn post(mut outbox: mpsc::Receiver<Post>, handle: BrokerHandle, outside: O
                 continue;
             }
         };
-        if let Some(Err(limit)) = outside.as_ref().map(|outside| outside.publish(&publish.topic, publish.payload.clone(), publish.qos, publish.retain)) {
+        let Publish { topic, payload, qos, retain, useful_ms } = publish;
+        let time = useful_ms.map(Duration::from_millis);
+        if let Some(Err(limit)) = outside.as_ref().map(|outside| outside.publish_for(&topic, payload.clone(), qos, retain, time)) {
             tracing::error!("{limit}");
         }
-        if let Err(error) = handle.publish(&publish.topic, publish.payload, publish.qos, publish.retain).await {
-            tracing::error!(%error, topic = publish.topic, "a message could not be published");
+        if let Err(error) = handle.publish_for(&topic, payload, qos, retain, time).await {
+            tracing::error!(%error, topic, "a message could not be published");
         }
     }
 }

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 /// Most messages that wait; beyond it the oldest goes.
 const MOST: usize = 10_000;
@@ -15,6 +16,8 @@ pub(super) struct Outgoing {
     pub(super) payload: Bytes,
     pub(super) qos: u8,
     pub(super) retain: bool,
+    /// When it is of no use any more.
+    pub(super) until: Option<Instant>,
 }
 
 #[derive(Default)]
@@ -42,7 +45,12 @@ impl Backlog {
     }
 
     pub(super) fn pop(&self) -> Option<Outgoing> {
-        self.lock().pop_front()
+        let now = Instant::now();
+        let mut waiting = self.lock();
+        while waiting.front().is_some_and(|message| message.until.is_some_and(|until| until <= now)) {
+            waiting.pop_front();
+        }
+        waiting.pop_front()
     }
 
     pub(super) fn len(&self) -> usize {
@@ -62,7 +70,7 @@ mod tests {
     #[test]
     fn the_oldest_goes_when_too_many_wait() {
         let backlog = Backlog::default();
-        let message = |n: usize| Outgoing { topic: n.to_string(), payload: Bytes::new(), qos: 1, retain: false };
+        let message = |n: usize| Outgoing { topic: n.to_string(), payload: Bytes::new(), qos: 1, retain: false, until: None };
         assert!((0..MOST).all(|n| backlog.push(message(n))));
         assert!(!backlog.push(message(MOST)));
         assert_eq!((backlog.len(), backlog.pop().map(|first| first.topic)), (MOST, Some("1".into())));

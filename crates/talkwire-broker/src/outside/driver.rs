@@ -118,7 +118,7 @@ mod tests {
     #[test]
     fn identifiers_in_flight_are_not_given_again() {
         let mut memory = Memory { last_id: u16::MAX - 1, ..Memory::default() };
-        let message = Outgoing { topic: "t".into(), payload: Bytes::new(), qos: 1, retain: false };
+        let message = Outgoing { topic: "t".into(), payload: Bytes::new(), qos: 1, retain: false, until: None };
         memory.in_flight.push_back((1, message));
         assert_eq!((memory.next_id(), memory.next_id()), (u16::MAX, 2));
     }

@@ -145,6 +145,25 @@ async fn a_message_that_expired_in_the_queue_is_not_delivered() {
 }
 
 #[tokio::test]
+async fn what_the_house_sends_for_a_time_does_not_reach_who_comes_back_later() {
+    let house = House::new().await;
+    for way in WAYS {
+        let connect = Connect::new("anna").resuming();
+        let (mut client, _) = house.connects(way, &connect).await;
+        client.subscribes("s", 1).await;
+        client.leaves().await;
+        for (text, time) in [("late", Some(Duration::from_secs(1))), ("lasting", None)] {
+            house.broker.handle().publish_for("s", text, 1, false, time).await.unwrap();
+        }
+        tokio::time::sleep(Duration::from_millis(2100)).await;
+        let (mut client, _) = house.connects(way, &connect).await;
+        assert_eq!(client.hears().await.1, "lasting");
+        client.leaves().await;
+        house.connects(way, &Connect::new("anna")).await.0.leaves().await;
+    }
+}
+
+#[tokio::test]
 async fn a_full_queue_loses_the_oldest() {
     let house = House::with(|limits| limits.max_queued_per_session = 3).await;
     let connect = Connect::new("anna").resuming();

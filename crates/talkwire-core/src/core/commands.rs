@@ -226,6 +226,8 @@ impl Core {
             version: command.version.clone(),
         };
         let message = request.encode(device.envelope, now_ms);
-        self.publish(Publish::json(Topic::Device(command.key.clone(), DeviceTail::CmdReq), &message));
+        // A device that comes back later must not carry out what nobody waits for any more.
+        let left = command.deadline_ms.map_or(command.timeout_ms, |at| u64::try_from(at - now_ms).unwrap_or(0).max(1));
+        self.publish(Publish::json(Topic::Device(command.key.clone(), DeviceTail::CmdReq), &message).useful_for(left));
     }
 }

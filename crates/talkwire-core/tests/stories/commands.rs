@@ -163,6 +163,15 @@ fn a_command_that_never_gets_its_turn_ends_too() {
 }
 
 #[test]
+fn a_request_is_of_use_only_as_long_as_somebody_waits_for_it() {
+    let (mut house, device) = house_with_one();
+    let id = ask_status(&mut house, &device);
+    let limit = command(&house, &id).timeout_ms;
+    let request = house.taken().into_iter().find(|publish| publish.topic.ends_with("/cmd/req")).unwrap();
+    assert!(request.useful_ms.is_some_and(|ms| (limit..=2 * limit).contains(&ms)), "{:?} of {limit}", request.useful_ms);
+}
+
+#[test]
 fn a_cancelled_command_stays_cancelled_and_one_of_a_change_set_cannot_be() {
     let (mut house, mut device) = house_with_one();
     let id = ask_status(&mut house, &device);

@@ -31,6 +31,8 @@ pub(super) struct Lane {
     read_to: u64,
     ready: VecDeque<(u64, Letter)>,
     flying: BTreeMap<u64, ()>,
+    /// The connection over which they fly.
+    connection: u64,
     /// Rises each time that the lane starts again; what is heard of earlier rounds moves nothing.
     round: u64,
     failures: u32,
@@ -39,7 +41,7 @@ pub(super) struct Lane {
 
 impl Lane {
     pub(super) fn new(class: Class) -> Self {
-        Self { class, read_to: 0, ready: VecDeque::new(), flying: BTreeMap::new(), round: 0, failures: 0, rest_until: None }
+        Self { class, read_to: 0, ready: VecDeque::new(), flying: BTreeMap::new(), connection: 0, round: 0, failures: 0, rest_until: None }
     }
 
     pub(super) fn after(&self) -> u64 {
@@ -64,12 +66,19 @@ impl Lane {
             return Some(until);
         }
         self.rest_until = None;
+        let connection = shared.link.connection();
+        if connection != self.connection && !self.flying.is_empty() {
+            // What flew when the connection was lost is either delivered in the resumed session or comes back: only then is it known
+            // which letter is next.
+            return None;
+        }
+        self.connection = connection;
         while self.flying.len() < FLYING {
             let (number, letter) = self.ready.front()?;
             if let Err(free_at) = shared.windows()[self.class.number()].admit(now) {
                 return Some(free_at);
             }
-            let Some(handle) = shared.publish(letter, Qos::AtLeastOnce) else {
+            let Some(handle) = shared.publish(letter, Qos::AtLeastOnce, connection) else {
                 let rest = now + NO_ROOM.min;
                 self.rest_until = Some(rest);
                 return Some(rest);

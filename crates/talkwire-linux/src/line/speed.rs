@@ -7,7 +7,7 @@ use crate::figures::{jitter, loss_percent, quantile};
 use crate::machine::Machine;
 use crate::text::tenth;
 use crate::tool::{LinuxTool, all, limited, medium};
-use crate::{args, target};
+use crate::{args, route, target};
 use serde_json::{Value, json};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -52,10 +52,11 @@ async fn answer(machine: &Machine, call: Call) -> Result<Value, ToolError> {
     let directions = ["both", "download", "upload"];
     let direction = directions[args::choice(args, "direction", &directions)?.unwrap_or(0)];
     let streams = args::whole(args, "parallel_streams", 1..=16)?.unwrap_or(STREAMS);
+    let named = server.is_some() || machine.surroundings.speed_server.is_some();
     let url = match server {
         Some(host) => Url { host, port: PORT, path: "/".into() },
         None => {
-            let told = machine.surroundings.speed_server.as_deref();
+            let told = machine.surroundings.speed_server.as_deref().or(machine.controller.as_deref());
             let told = told.ok_or_else(|| {
                 ToolError::not_available("no_speed_server", "no speed server is configured; set speed_server, for example to http://CONTROLLER:5000")
             })?;
@@ -63,6 +64,14 @@ async fn answer(machine: &Machine, call: Call) -> Result<Value, ToolError> {
         }
     };
     let ip = target::resolve(&url.host).await?;
+    if !named && !lies_beyond(machine, ip) {
+        return Err(ToolError::not_available(
+            "no_speed_server",
+            format!(
+                "the controller at {ip} is in this very network, so a test would measure the network and not the line; set speed_server to one beyond the line"
+            ),
+        ));
+    }
     let place = SocketAddr::from((ip, url.port));
     let idle = idle(place).await;
     if idle.is_empty() {
@@ -101,6 +110,12 @@ async fn answer(machine: &Machine, call: Call) -> Result<Value, ToolError> {
         }
     }
     Ok(result)
+}
+
+/// Whether the way to an address leads out over the line: not to a neighbour with a private address, and not to this machine.
+fn lies_beyond(machine: &Machine, ip: Ipv4Addr) -> bool {
+    let Some((interface, neighbour)) = route::reached_over(&machine.root, ip).filter(|_| !ip.is_loopback()) else { return false };
+    machine.way_out().is_some_and(|way| way.interface == interface) && !(neighbour && ip.is_private())
 }
 
 /// The delay of the line before it is loaded.
@@ -159,4 +174,32 @@ async fn load(url: &Url, ip: Ipv4Addr, way: Way, count: &AtomicU64) -> String {
         sleep(AGAIN).await;
     }
     reason
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::root::Root;
+    use crate::surroundings::Surroundings;
+
+    #[test]
+    fn a_controller_in_the_same_network_is_no_measure_of_the_line() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(folder.path().join("proc/net")).unwrap();
+        let hex = |address: [u8; 4]| format!("{:08X}", u32::from_ne_bytes(address));
+        let row = |name: &str, net: [u8; 4], gateway: [u8; 4], mask: [u8; 4]| {
+            format!("{name}\t{}\t{}\t0003\t0\t0\t0\t{}\t0\t0\t0\n", hex(net), hex(gateway), hex(mask))
+        };
+        let routes = [
+            "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\tWindow\tIRTT\n".to_owned(),
+            row("wan", [0, 0, 0, 0], [192, 0, 2, 1], [0, 0, 0, 0]),
+            row("wan", [192, 0, 2, 0], [0, 0, 0, 0], [255, 255, 255, 0]),
+            row("lan", [192, 168, 1, 0], [0, 0, 0, 0], [255, 255, 255, 0]),
+        ];
+        std::fs::write(folder.path().join("proc/net/route"), routes.concat()).unwrap();
+        let machine = Machine::within(Root::new(folder.path()), Surroundings::default(), None, None);
+        for (place, beyond) in [([192, 168, 1, 9], false), ([127, 0, 0, 1], false), ([192, 0, 2, 1], true), ([203, 0, 113, 5], true)] {
+            assert_eq!(lies_beyond(&machine, place.into()), beyond, "{place:?}");
+        }
+    }
 }

@@ -128,12 +128,7 @@ impl Home {
 
     fn process(&self, space: &str, what: &Value) -> Command {
         let mut command = Command::new("ip");
-        command.args(["netns", "exec", &self.name(space)]).arg(std::env::current_exe().expect("this test")).args([
-            "--ignored",
-            "--exact",
-            "inside",
-            "--nocapture",
-        ]);
+        command.args(["netns", "exec", &self.name(space)]).arg(std::env::current_exe().expect("this test")).args(["--exact", "inside", "--nocapture"]);
         command.env(INSIDE, what.to_string()).stdin(Stdio::null());
         command
     }
