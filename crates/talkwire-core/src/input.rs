@@ -84,7 +84,6 @@ pub enum Ask {
 }
 
 /// Something that happened.
-#[expect(clippy::large_enum_variant, reason = "one value per message, matched once and taken apart")]
 #[derive(Debug, Clone, PartialEq)]
 pub enum Input {
     /// A message came and was understood.

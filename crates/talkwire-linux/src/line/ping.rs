@@ -87,10 +87,11 @@ impl Pinger {
         let mut sent_at: HashMap<u16, Instant> = HashMap::new();
         let mut times: HashMap<u16, f64> = HashMap::new();
         let mut heard = |incoming: Incoming, from: Ipv4Addr, sent_at: &HashMap<u16, Instant>| {
-            if incoming.said == icmp::Said::Reply && (from == target || !self.raw) {
-                if let Some(at) = sent_at.get(&incoming.seq) {
-                    times.entry(incoming.seq).or_insert(at.elapsed().as_secs_f64() * 1000.0);
-                }
+            if incoming.said == icmp::Said::Reply
+                && (from == target || !self.raw)
+                && let Some(at) = sent_at.get(&incoming.seq)
+            {
+                times.entry(incoming.seq).or_insert(at.elapsed().as_secs_f64() * 1000.0);
             }
             times.len()
         };
@@ -99,7 +100,10 @@ impl Pinger {
             // A machine without a route refuses to send: that is a loss, as it is for its people.
             let _ = self.send(target, seq, payload).await;
             let next = began + apart * u32::from(seq + 1);
-            while seq + 1 < count {
+            if seq + 1 == count {
+                break;
+            }
+            loop {
                 tokio::select! {
                     () = sleep_until(next) => break,
                     Ok((incoming, from)) = self.next() => { heard(incoming, from, &sent_at); }

@@ -233,7 +233,7 @@ mod tests {
             std::fs::write(path, text).unwrap();
         };
         write("proc/12/comm", "dnsmasq\n");
-        write("proc/12/cmdline", "dnsmasq\0-C\0/var/etc/d.conf\0--dhcp-leasefile=/tmp/l\0--server\0192.0.2.53\0-k\0");
+        write("proc/12/cmdline", "dnsmasq\0-C\0/var/etc/d.conf\0--dhcp-leasefile=/tmp/l\0--server\x00192.0.2.53\0-k\0");
         write(
             "var/etc/d.conf",
             "# x\ndhcp-range=192.168.1.100,192.168.1.149,1h\nserver=/lan/192.168.1.1\nserver=2001:db8::1#53 # near\ndhcp-option=tag:lan,option:router,192.168.1.254\ndhcp-option=6,0.0.0.0,9.9.9.9\nconf-dir=/var/etc/d.d,*.conf\nno-resolv\nconf-file=/var/etc/d.conf\n",

@@ -269,7 +269,7 @@ mod tests {
         let (right, second, foreign) =
             (found([192, 168, 1, 1], [192, 168, 1, 1]), found([192, 168, 1, 9], [192, 168, 1, 1]), found([10, 0, 0, 1], [10, 0, 0, 1]));
         let gateway = Some(Ipv4Addr::new(192, 168, 1, 1));
-        assert_eq!(super::rogue(&[right.clone()], &[], gateway, false), []);
+        assert_eq!(super::rogue(std::slice::from_ref(&right), &[], gateway, false), []);
         assert_eq!(super::rogue(&[second.clone(), right, foreign.clone()], &[], gateway, false), [second, foreign.clone()]);
         assert_eq!(super::rogue(&[foreign], &[], None, false), [], "nothing is known of the network");
     }

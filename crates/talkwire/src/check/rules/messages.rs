@@ -133,7 +133,7 @@ pub fn tagged(evidence: &Evidence) -> Verdict {
             wrong.push(format!("{}: schema is missing", heard.tail));
         } else if envelope.schema_unknown {
             wrong.push(format!("{}: schema {} is newer than this program", heard.tail, envelope.schema));
-        } else if !families(heard).contains(&envelope.schema.name) && !(heard.family() == "cmd" && envelope.schema.name.ends_with(".result")) {
+        } else if !families(heard).contains(&envelope.schema.name) && (heard.family() != "cmd" || !envelope.schema.name.ends_with(".result")) {
             wrong.push(format!("{}: schema is {}", heard.tail, envelope.schema));
         }
         if envelope.ts_ms.is_none() {
