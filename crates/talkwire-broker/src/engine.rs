@@ -292,7 +292,7 @@ pub(crate) fn gate_publish(packet: &PublishPacket, identity: &Identity, is_will:
 pub(crate) fn own_publish(topic: &str, payload: Bytes, qos: u8, retain: bool, time: Option<Duration>) -> PublishPacket {
     let packet = PublishPacket::new(topic, payload, QoS::from(qos)).with_retain(retain);
     match time {
-        Some(time) => packet.with_message_expiry_interval(u32::try_from(time.as_millis().div_ceil(1_000)).unwrap_or(u32::MAX).max(1)),
+        Some(time) => packet.with_message_expiry_interval(crate::packet::expiry_seconds(time)),
         None => packet,
     }
 }

@@ -149,6 +149,11 @@ pub(crate) fn connack_refusal(version: ProtocolVersion, reason: u8) -> Bytes {
     }
 }
 
+/// A message's expiry in whole seconds, at least one: zero would be none at all for some brokers.
+pub(crate) fn expiry_seconds(time: std::time::Duration) -> u32 {
+    u32::try_from(time.as_millis().div_ceil(1_000)).unwrap_or(u32::MAX).max(1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -14,19 +14,39 @@ pub(crate) struct WayOut {
     pub(crate) gateway: Option<Ipv4Addr>,
 }
 
-/// The default route that is used: the one with the least metric.
-pub(crate) fn parse_way_out(text: &str) -> Option<WayOut> {
-    let routes = text.lines().skip(1).filter_map(|line| {
+/// A route of `/proc/net/route` that is up.
+struct Route {
+    interface: String,
+    destination: Ipv4Addr,
+    mask: Ipv4Addr,
+    /// None for neighbours and lines that need none.
+    gateway: Option<Ipv4Addr>,
+    metric: u32,
+}
+
+impl Route {
+    fn covers(&self, ip: Ipv4Addr) -> bool {
+        ip & self.mask == self.destination
+    }
+}
+
+fn parse_routes(text: &str) -> Vec<Route> {
+    // The kernel prints an address as the number that its bytes make in memory.
+    let address = |text: &str| u32::from_str_radix(text, 16).ok().map(|number| Ipv4Addr::from(number.to_ne_bytes()));
+    let route = |line: &str| {
         let columns: Vec<&str> = line.split_ascii_whitespace().collect();
         let [interface, destination, gateway, flags, _, _, metric, mask, ..] = columns[..] else { return None };
         let flags = u16::from_str_radix(flags, 16).ok().filter(|flags| flags & UP != 0)?;
-        let is_default = u32::from_str_radix(destination, 16).ok()? == 0 && u32::from_str_radix(mask, 16).ok()? == 0;
-        // The kernel prints the address as the number that its bytes make in memory.
-        let address = Ipv4Addr::from(u32::from_str_radix(gateway, 16).ok()?.to_ne_bytes());
-        let gateway = (flags & GATEWAY != 0 && !address.is_unspecified()).then_some(address);
-        is_default.then_some((metric.parse::<u32>().ok()?, WayOut { interface: interface.to_owned(), gateway }))
-    });
-    routes.min_by_key(|(metric, _)| *metric).map(|(_, way)| way)
+        let gateway = Some(address(gateway)?).filter(|gateway| flags & GATEWAY != 0 && !gateway.is_unspecified());
+        Some(Route { interface: interface.to_owned(), destination: address(destination)?, mask: address(mask)?, gateway, metric: metric.parse().ok()? })
+    };
+    text.lines().skip(1).filter_map(route).collect()
+}
+
+/// The default route that is used: the one with the least metric.
+pub(crate) fn parse_way_out(text: &str) -> Option<WayOut> {
+    let defaults = parse_routes(text).into_iter().filter(|route| route.destination.is_unspecified() && route.mask.is_unspecified());
+    defaults.min_by_key(|route| route.metric).map(|route| WayOut { interface: route.interface, gateway: route.gateway })
 }
 
 /// The default route. The outer `None`: the machine does not show its routes.
@@ -36,28 +56,14 @@ pub(crate) fn way_out(root: &Root) -> Option<Option<WayOut>> {
 
 /// Which interface an address is reached over, and whether it is a neighbour there; None when no route leads to it.
 pub(crate) fn reached_over(root: &Root, ip: Ipv4Addr) -> Option<(String, bool)> {
-    let text = root.text("proc/net/route")?;
-    let routes = text.lines().skip(1).filter_map(|line| {
-        let columns: Vec<&str> = line.split_ascii_whitespace().collect();
-        let [name, destination, gateway, flags, _, _, metric, mask, ..] = columns[..] else { return None };
-        let address = |text: &str| u32::from_str_radix(text, 16).ok().map(|number| u32::from(Ipv4Addr::from(number.to_ne_bytes())));
-        u16::from_str_radix(flags, 16).ok().filter(|flags| flags & UP != 0)?;
-        let (net, gateway, mask) = (address(destination)?, address(gateway)?, address(mask)?);
-        (u32::from(ip) & mask == net).then_some((mask, std::cmp::Reverse(metric.parse::<u32>().ok()?), name.to_owned(), gateway == 0))
-    });
-    routes.max().map(|(_, _, name, neighbour)| (name, neighbour))
+    let routes = parse_routes(&root.text("proc/net/route")?).into_iter().filter(|route| route.covers(ip));
+    routes.max_by_key(|route| (route.mask, std::cmp::Reverse(route.metric))).map(|route| (route.interface, route.gateway.is_none()))
 }
 
 /// Whether the direct route to an address goes over an interface.
 pub(crate) fn leads_to(root: &Root, interface: &str, ip: Ipv4Addr) -> bool {
-    let text = root.text("proc/net/route").unwrap_or_default();
-    text.lines().skip(1).any(|line| {
-        let columns: Vec<&str> = line.split_ascii_whitespace().collect();
-        let [name, destination, gateway, _, _, _, _, mask, ..] = columns[..] else { return false };
-        let number = |text: &str| u32::from_str_radix(text, 16).ok().map(|number| u32::from(Ipv4Addr::from(number.to_ne_bytes())));
-        let (Some(net), Some(0), Some(mask)) = (number(destination), number(gateway), number(mask)) else { return false };
-        name == interface && mask != 0 && u32::from(ip) & mask == net
-    })
+    let routes = parse_routes(&root.text("proc/net/route").unwrap_or_default());
+    routes.iter().any(|route| route.interface == interface && route.gateway.is_none() && !route.mask.is_unspecified() && route.covers(ip))
 }
 
 #[cfg(test)]

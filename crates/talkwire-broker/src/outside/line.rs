@@ -351,17 +351,12 @@ impl Line<'_> {
         let mut publish = new(message.topic.as_str(), message.payload.clone(), qos);
         if let (Some(until), ProtocolVersion::V5) = (message.until, self.version) {
             let left = until.saturating_duration_since(Instant::now());
-            publish = publish.with_message_expiry_interval(seconds(left));
+            publish = publish.with_message_expiry_interval(crate::packet::expiry_seconds(left));
         }
         (publish.packet_id, publish.retain, publish.dup) = ((id != 0).then_some(id), message.retain && self.agreed.retained, again);
         self.out.extend_from_slice(&encode(&publish).map_err(|error| error.to_string())?);
         Ok(())
     }
-}
-
-/// Whole seconds, at least one: an expiry of zero would be none at all for some brokers.
-fn seconds(left: Duration) -> u32 {
-    u32::try_from(left.as_millis().div_ceil(1_000)).unwrap_or(u32::MAX).max(1)
 }
 
 /// Where the payload begins, behind the properties of MQTT 5 that begin at `from`.
