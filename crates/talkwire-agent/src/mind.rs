@@ -58,6 +58,9 @@ impl Mind {
             return Vec::new();
         }
         let Some(flow) = self.library.flows.get(&session.intent.intent) else {
+            if let Some(text) = wording::presence(&session.user_request, session.intent.language, brief.devices, true, brief.now_ms) {
+                return vec![Move::Finish { text }];
+            }
             let kind = session.intent.slots.get("other_kind").and_then(|kind| kind.as_str());
             return vec![Move::Finish { text: wording::answer_other(kind, session.intent.language, brief.devices) }];
         };

@@ -19,6 +19,7 @@
 //! ```
 
 mod backoff;
+pub mod broker_url;
 mod config;
 mod drive;
 mod error;
@@ -30,6 +31,7 @@ mod session;
 mod tls;
 
 pub use backoff::Backoff;
+pub use broker_url::BrokerUrl;
 pub use config::{LinkConfig, Password};
 pub use error::LinkError;
 pub use events::{Events, LinkEvent};

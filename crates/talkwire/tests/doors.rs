@@ -23,3 +23,5 @@ mod script;
 mod sealed;
 #[path = "doors/speedtest.rs"]
 mod speedtest;
+#[path = "doors/vendor.rs"]
+mod vendor;
