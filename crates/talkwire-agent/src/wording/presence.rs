@@ -114,7 +114,9 @@ fn chinese(text: &str, is_question: bool) -> Option<String> {
     while let Some(shorter) = BETWEEN.iter().find_map(|word| rest.trim_end().strip_suffix(word)) {
         rest = shorter;
     }
-    Some(rest.trim().to_owned())
+    let rest = rest.trim();
+    let name = ["裝置", "設備", "设备", "装置"].into_iter().find_map(|word| rest.strip_prefix(word));
+    Some(name.unwrap_or(rest).to_owned())
 }
 
 /// The answer to a question about one device; `None` when the sentence asks about none.

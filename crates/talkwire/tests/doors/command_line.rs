@@ -203,3 +203,14 @@ async fn an_audit_that_was_emptied_is_found_by_the_heads_beside_the_database() {
     assert_eq!(output.status.code(), Some(1), "{}", said(&output));
     assert!(said(&output).contains("a head was signed at row"), "{}", said(&output));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_short_answer_is_printed_once() {
+    let house = House::new().await;
+    let device = house.client("fan").await;
+    device.say_json("rtk/v1/home/flat/fan-1/lwt", json!({"status": "online"})).await.unwrap();
+    let (server, token) = (format!("http://{}", house.http()), house.token());
+    let output = tokio::task::spawn_blocking(move || talkwire(&["ask", "is fan-1 online?", "--server", &server, "--token", &token])).await.unwrap();
+    assert!(output.status.success(), "{}", said(&output));
+    assert_eq!(said(&output).matches("fan-1 is online").count(), 1, "{}", said(&output));
+}
