@@ -41,6 +41,14 @@ impl Mind {
         Self { library: Arc::clone(&BUILTIN) }
     }
 
+    /// Whether a catalogue still allows all that the built-in flows ask for.
+    ///
+    /// # Errors
+    /// The first place of a flow that it does not allow.
+    pub fn fits(catalogue: &Catalogue) -> Result<(), BadFlow> {
+        Library::builtin_with(catalogue).map(|_| ())
+    }
+
     /// The mind with flows from files given as (name, text), for a catalogue that may be another than the built-in one.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 use crate::config::ConfigError;
 use std::path::{Path, PathBuf};
+use talkwire_agent::Mind;
 use talkwire_core::Catalogue;
 
 /// Most bytes of one file; the built-in ones have less than a tenth of it.
@@ -33,7 +34,13 @@ pub fn catalogue(folder: Option<&Path>) -> Result<Catalogue, ConfigError> {
         texts.push((path.display().to_string(), text));
     }
     let named = texts.iter().map(|(name, text)| (name.as_str(), text.as_str()));
-    builtin.with(named).map_err(|error| refuse(&tools, format!("cannot be used; mend the file or take it away\n{}", error.to_string().trim_end())))
+    let whole =
+        builtin.with(named).map_err(|error| refuse(&tools, format!("cannot be used; mend the file or take it away\n{}", error.to_string().trim_end())))?;
+    if let Err(error) = Mind::fits(&whole) {
+        // Narrowing is the house's right; that a diagnosis will miss something should be known.
+        tracing::warn!(%error, "the catalogue folder {} no longer allows what a diagnosis asks for; that step will be refused", tools.display());
+    }
+    Ok(whole)
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ const ENGLISH: [&str; 9] = ["online", "offline", "connected", "disconnected", "r
 /// What may follow that.
 const NOW: [&str; 6] = ["right now", "at the moment", "currently", "now", "still", "yet"];
 /// What stands after the name in a Chinese question, longest first.
-const CHINESE: [&str; 20] = [
+const CHINESE: [&str; 18] = [
     "在不在線上",
     "在不在线上",
     "在不在線",
@@ -25,8 +25,6 @@ const CHINESE: [&str; 20] = [
     "在线上",
     "在線",
     "在线",
-    "不在線",
-    "不在线",
     "離線",
     "离线",
     "上線",
@@ -41,8 +39,14 @@ const CHINESE: [&str; 20] = [
 /// What may stand between the name and that.
 const BETWEEN: [&str; 15] = ["現在", "现在", "目前", "有沒有", "有没有", "是不是", "是否", "還", "还", "有", "已經", "已经", "了", "是", "不"];
 /// Words that name no device: such a question is about the whole network, or about something else.
-const GENERAL: [&str; 34] = [
+const GENERAL: [&str; 40] = [
     "it",
+    "you",
+    "your",
+    "we",
+    "i",
+    "what",
+    "who",
     "this",
     "that",
     "they",
@@ -78,25 +82,25 @@ const GENERAL: [&str; 34] = [
     "网",
 ];
 
-/// The name that a sentence asks about: `fan-1` of "is fan-1 online?" and of "fan-1 在線嗎？".
-fn asked(text: &str) -> Option<String> {
+/// The name that a sentence asks about, `fan-1` of "is fan-1 online?" and of "fan-1 在線嗎？", and whether it can mean nothing else.
+fn asked(text: &str) -> Option<(String, bool)> {
     let text = text.trim().trim_start_matches(['@', '＠']).trim();
     let is_question = text.ends_with(['?', '？']);
     let text = text.trim_end_matches(['?', '？', '.', '。', '!', '！', ' ']).to_lowercase();
-    let name = english(&text, is_question).or_else(|| chinese(&text, is_question))?;
+    let (name, is_clear) = english(&text, is_question).or_else(|| Some((chinese(&text, is_question)?, true)))?;
     let name = name.trim().trim_matches(['"', '“', '”', '「', '」', '\'']).trim();
     let length = name.chars().count();
-    ((1..=NAME_CHARS).contains(&length)).then(|| name.to_owned())
+    ((1..=NAME_CHARS).contains(&length)).then(|| (name.to_owned(), is_clear))
 }
 
-fn english(text: &str, is_question: bool) -> Option<String> {
+fn english(text: &str, is_question: bool) -> Option<(String, bool)> {
     let begun = ["is ", "are "].into_iter().find_map(|word| text.strip_prefix(word));
     let mut rest = begun.or(is_question.then_some(text))?;
     rest = ending(rest, &NOW).unwrap_or(rest);
     rest = ending(rest, &ENGLISH)?;
     rest = ending(rest, &NOW).unwrap_or(rest);
     let rest = ["the ", "my ", "our ", "device "].into_iter().fold(rest.trim(), |rest, word| rest.strip_prefix(word).unwrap_or(rest));
-    Some(rest.strip_suffix(" device").unwrap_or(rest).to_owned())
+    Some((rest.strip_suffix(" device").unwrap_or(rest).to_owned(), begun.is_some()))
 }
 
 /// The text before one of these words at its end.
@@ -114,7 +118,7 @@ fn chinese(text: &str, is_question: bool) -> Option<String> {
     while let Some(shorter) = BETWEEN.iter().find_map(|word| rest.trim_end().strip_suffix(word)) {
         rest = shorter;
     }
-    let rest = rest.trim();
+    let rest = ["請問", "请问", "現在", "现在", "目前"].into_iter().fold(rest.trim(), |rest, word| rest.strip_prefix(word).unwrap_or(rest).trim_start());
     let name = ["裝置", "設備", "设备", "装置"].into_iter().find_map(|word| rest.strip_prefix(word));
     Some(name.unwrap_or(rest).to_owned())
 }
@@ -123,14 +127,19 @@ fn chinese(text: &str, is_question: bool) -> Option<String> {
 ///
 /// What is not known is only answered with the list of those that are when `is_other`: the sentence was no complaint.
 pub fn presence(text: &str, language: Language, devices: &[&Device], is_other: bool, now_ms: i64) -> Option<String> {
-    let name = asked(text)?;
-    let named: Vec<&&Device> = devices.iter().filter(|device| is_called(device, &name)).collect();
+    let (name, is_clear) = asked(text)?;
+    let mut named: Vec<&&Device> = devices.iter().filter(|device| is_called(device, &name)).collect();
+    if named.is_empty() {
+        // "The router" is whatever says that it is one.
+        let kind = if name == "路由器" { "router" } else { name.as_str() };
+        named = devices.iter().filter(|device| device.device_type.replace('_', " ") == kind).collect();
+    }
     if !named.is_empty() {
         return Some(named.iter().take(LISTED).map(|device| stands(device, language, now_ms)).collect::<Vec<_>>().join("\n"));
     }
     let is_general = name.split_whitespace().count() > 3
         || GENERAL.iter().any(|word| if word.is_ascii() { name.split(' ').any(|one| one == *word) } else { name.contains(word) });
-    if is_general || !is_other {
+    if is_general || !is_clear || !is_other {
         return None;
     }
     let name = clean(&name);
@@ -199,7 +208,8 @@ mod tests {
     }
 
     fn said(text: &str, language: Language) -> Option<String> {
-        let (fan, vm, router) = (device("fan-1", "fan-1", true), device("vm", "vm", false), device("020000000001", "Hall router", true));
+        let (fan, vm, mut router) = (device("fan-1", "fan-1", true), device("vm", "vm", false), device("020000000001", "Hall router", true));
+        router.device_type = "access_point".into();
         presence(text, language, &[&fan, &vm, &router], true, SINCE + 12 * 60_000)
     }
 
@@ -208,11 +218,12 @@ mod tests {
         for text in ["is fan-1 online?", "Is fan-1 online", "is the device fan-1 still connected right now?", "fan-1 online?", "is Fan-1 offline?"] {
             assert_eq!(said(text, Language::En).as_deref(), Some("fan-1 is online, for 12 min (since 2026-11-21 19:40 UTC)."), "{text}");
         }
-        for text in ["vm 在線嗎？", "vm在線上嗎", "vm 現在有沒有在線上？", "VM 離線了嗎", "vm 在不在線"] {
+        for text in ["vm 在線嗎？", "vm在線上嗎", "vm 現在有沒有在線上？", "VM 離線了嗎", "vm 在不在線", "請問現在 vm 在線嗎？"]
+        {
             assert_eq!(said(text, Language::ZhTw).as_deref(), Some("vm 不在線上，已經 12 分鐘（從 2026-11-21 19:40 UTC 起）。"), "{text}");
         }
         assert_eq!(said("fan-1 在线吗？", Language::ZhCn).as_deref(), Some("fan-1 在线，已经 12 分钟（从 2026-11-21 19:40 UTC 起）。"));
-        for text in ["is the hall router up?", "is 02:00:00:00:00:01 online?", "is 020000000001 online?"] {
+        for text in ["is the hall router up?", "is 02:00:00:00:00:01 online?", "is 020000000001 online?", "is the access point online?"] {
             assert!(said(text, Language::En).is_some_and(|said| said.starts_with("Hall router (02:00:00:00:00:01) is online")), "{text}");
         }
     }
