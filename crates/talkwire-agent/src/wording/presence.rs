@@ -3,8 +3,8 @@
 use crate::evidence::clean;
 use talkwire_core::Language;
 use talkwire_core::device::Device;
+use talkwire_proto::envelope::iso_text;
 use talkwire_proto::id::mac_digits;
-use talkwire_proto::time::iso_text;
 
 /// Longest name that is looked for, in characters.
 const NAME_CHARS: usize = 48;
