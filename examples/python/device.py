@@ -50,7 +50,7 @@ class Device:
         if options.username:
             self.client.username_pw_set(options.username, options.password)
         if options.ca:
-            self.client.tls_set(ca_certs=options.ca)
+            self.client.tls_set(ca_certs=options.ca, certfile=options.cert, keyfile=options.key)
         # paho keeps what has QoS 1 until it is acknowledged, also while the broker is away: bound it.
         self.client.max_queued_messages_set(1000)
         self.client.reconnect_delay_set(min_delay=1, max_delay=120)
@@ -213,6 +213,8 @@ def main():
     parser.add_argument("--username")
     parser.add_argument("--password")
     parser.add_argument("--ca", help="certificate authority of the broker (PEM): switches TLS on")
+    parser.add_argument("--cert", help="the device's own certificate (PEM), when the broker asks for one")
+    parser.add_argument("--key", help="its private key (PEM)")
     parser.add_argument("--state-every", type=float, default=300, help="seconds")
     options = parser.parse_args()
 

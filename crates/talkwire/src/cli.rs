@@ -8,6 +8,7 @@ mod ask;
 mod check;
 mod client;
 mod device;
+mod keys;
 mod lists;
 mod notify;
 mod offline;
@@ -141,6 +142,12 @@ enum Command {
     /// The audit: list it from the server, or check the chain offline.
     #[command(subcommand, after_help = "Example:\n  talkwire audit list\n  talkwire audit verify --data talkwire-data")]
     Audit(offline::AuditCommand),
+    /// The keys of devices that encrypt their payloads: list, give, change, take away.
+    #[command(
+        subcommand,
+        after_help = "Example:\n  talkwire keys add home/lab/020000000077\n  talkwire keys rotate home/lab/020000000077 --out new.key\n  talkwire keys remove --old home/lab/020000000077"
+    )]
+    Keys(keys::KeysCommand),
     /// Print the commented default configuration, or the one in force.
     #[command(after_help = "Example:\n  talkwire config > talkwire.toml\n  talkwire config --effective")]
     Config {
@@ -241,6 +248,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Changesets { remote, command } => lists::changesets(&remote, command),
         Command::Receipt(command) => offline::receipt(command),
         Command::Audit(command) => offline::audit(command),
+        Command::Keys(command) => keys::keys(command),
         Command::Config { flags, effective } => Ok(config(&flags, effective)?),
     }
 }

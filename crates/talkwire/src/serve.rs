@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 use talkwire_broker::{Broker, BrokerError, BrokerHandle, Gate, ListenerKind, Outside, OutsideHandle};
 use talkwire_core::core::Memory;
@@ -26,6 +26,8 @@ use tokio::task::JoinHandle;
 
 /// Publishes that wait for the broker; beyond it the writer waits.
 const POSTS: usize = 4_096;
+/// The file of the devices' keys is looked at this often.
+const KEYS_EVERY: Duration = Duration::from_secs(1);
 /// An orderly stop takes at most this long per part.
 const STOP_WITHIN: Duration = Duration::from_secs(4);
 
@@ -78,6 +80,7 @@ pub async fn start(config: &Config) -> Result<Running> {
     if let Some(beyond) = beyond.clone() {
         tokio::spawn(tell_of_the_broker(beyond, handle.clone(), clock));
     }
+    tokio::spawn(renew(Arc::downgrade(&keys)));
     let posting = tokio::spawn(post(outbox, handle.clone(), beyond.clone(), reader.clone(), keys, clock));
 
     let mut listeners = vec![("http".to_owned(), web.local_addr()?)];
@@ -227,6 +230,20 @@ async fn tell_of_the_broker(outside: OutsideHandle, console: BrokerHandle, clock
         }
         if changes.changed().await.is_err() {
             return;
+        }
+    }
+}
+
+/// Takes up changes of the devices' keys for as long as somebody uses them.
+async fn renew(keys: Weak<PayloadKeys>) {
+    let mut every = tokio::time::interval(KEYS_EVERY);
+    loop {
+        every.tick().await;
+        let Some(keys) = keys.upgrade() else { return };
+        match keys.renew() {
+            Ok(None) => {}
+            Ok(Some(devices)) => tracing::info!(devices, "the devices' keys were read anew"),
+            Err(error) => tracing::error!("{error:#}; the devices' keys stay as they were"),
         }
     }
 }

@@ -14,3 +14,5 @@ mod exchange;
 mod mosquitto;
 #[path = "check/own_broker.rs"]
 mod own_broker;
+#[path = "check/tls_door.rs"]
+mod tls_door;

@@ -12,6 +12,8 @@ use talkwire_proto::command::{Expect, Request};
 use talkwire_proto::envelope::Trace;
 use talkwire_proto::{Code, DeviceKey, DeviceTail, Topic, limits, op};
 
+/// Shortest time-out that a caller may ask for, in milliseconds.
+const TIMEOUT_LEAST_MS: u64 = 100;
 /// Longest time-out that a caller may ask for, in milliseconds.
 const TIMEOUT_MOST_MS: u64 = 600_000;
 
@@ -57,6 +59,10 @@ impl Core {
                 format!("no tool is called {:?}; GET /api/v1/tools lists them", wanted.op.chars().take(limits::WORD_CHARS).collect::<String>()),
             )
         })?;
+        if let Some(timeout_ms) = wanted.timeout_ms.filter(|asked| !(TIMEOUT_LEAST_MS..=TIMEOUT_MOST_MS).contains(asked)) {
+            let hint = format!("timeout_ms is {timeout_ms}; ask for {TIMEOUT_LEAST_MS} to {TIMEOUT_MOST_MS} milliseconds, or leave it out for {name}'s own");
+            return Err(Refusal::new(Code::BadRequest, hint));
+        }
         let in_set = wanted.changeset_id.is_some() && wanted.who == Principal::System;
         match entry.class {
             Class::Act if !in_set => {
@@ -112,7 +118,7 @@ impl Core {
             error: None,
             progress: None,
             timings: Timings { created_ms: now_ms, ..Timings::default() },
-            timeout_ms: wanted.timeout_ms.unwrap_or(entry.timeout_ms).clamp(100, TIMEOUT_MOST_MS),
+            timeout_ms: wanted.timeout_ms.unwrap_or(entry.timeout_ms),
             deadline_ms: None,
             resend_ms: None,
             attempts: 0,

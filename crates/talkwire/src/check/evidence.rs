@@ -31,6 +31,12 @@ pub enum Purpose {
     Held,
     /// Sent while the device was cut off.
     Outage,
+    /// In clear, to a device that has a key.
+    Clear,
+    /// Sealed with another key than the device's.
+    Forged,
+    /// Sealed with the device's key, long ago.
+    Stale,
 }
 
 /// A command that was sent.
@@ -72,6 +78,20 @@ pub struct Cut {
     pub returned: Option<Duration>,
 }
 
+/// What the device did when a stranger with a certificate of his own stood in the broker's place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stranger {
+    /// It hung up; how.
+    Refused(String),
+    /// It spoke MQTT to him; whether it named itself.
+    Trusted {
+        /// Whether its CONNECT carried a user name.
+        named: bool,
+    },
+    /// The two did not get so far; why.
+    Unclear(String),
+}
+
 /// What was tried with the device's own credentials.
 #[derive(Debug, Clone, Default)]
 pub struct Access {
@@ -108,6 +128,10 @@ pub struct Evidence {
     pub came_encrypted: Option<bool>,
     /// The cut, when the device came through the proxy.
     pub cut: Option<Cut>,
+    /// Whether the device refuses a broker that it cannot trust; `None` when it did not come while that was tried.
+    pub stranger: Option<Stranger>,
+    /// Whether the device's payloads are encrypted with a key that this check has.
+    pub keyed: bool,
     /// Whether this check's own connection is encrypted.
     pub broker_tls: bool,
     /// Whether the device must be.
@@ -134,6 +158,8 @@ impl Evidence {
             connect: None,
             came_encrypted: None,
             cut: None,
+            stranger: None,
+            keyed: false,
             broker_tls: false,
             require_tls: false,
             wrong_password: None,

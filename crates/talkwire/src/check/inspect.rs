@@ -3,16 +3,16 @@
 use super::access::{self, Credentials};
 use super::ask;
 use super::evidence::{Cut, Evidence, Purpose};
-use super::heard::Heard;
+use super::heard::{Ear, Heard};
 use super::proxy::{Mode, Proxy};
 use super::tap::{Tap, let_in, unix_ms};
 use super::target::Target;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use talkwire_link::{LinkEvent, Qos};
-use talkwire_proto::DeviceKey;
 use talkwire_proto::inbound::DeviceBody;
 use talkwire_proto::lwt::Presence;
+use talkwire_proto::{DeviceKey, FernetKey};
 
 /// How a check is made.
 #[derive(Debug, Clone)]
@@ -41,6 +41,8 @@ pub struct Options {
     pub credentials: Option<Credentials>,
     /// Whether a device without TLS fails.
     pub require_tls: bool,
+    /// The key with which the device's payloads are encrypted, when they are.
+    pub fernet: Option<FernetKey>,
 }
 
 impl Options {
@@ -60,6 +62,7 @@ impl Options {
             rounds: 20,
             credentials: None,
             require_tls: false,
+            fernet: None,
         }
     }
 
@@ -132,12 +135,14 @@ pub async fn inspect(options: &Options, mut tell: impl FnMut(Step)) -> Result<Ev
     let began = Instant::now();
     let mut evidence = Evidence::new(options.key.clone());
     (evidence.began_ms, evidence.broker_tls, evidence.require_tls) = (unix_ms(), options.target.tls, options.require_tls);
+    evidence.keyed = options.fernet.is_some();
+    let ear = Ear { key: options.key.clone(), fernet: options.fernet.clone() };
     let name = format!("talkwire-check-{}", &talkwire_core::audit::to_hex(&crate::identity::seed())[..8]);
     let other: DeviceKey = format!("{}/{}/{name}", options.key.tenant, options.key.site).parse().unwrap_or_else(|_| options.key.clone());
 
     tell(0, &format!("connecting to {}", options.target.shown()));
     let broker = |why| CannotRun::Broker { broker: options.target.shown(), why };
-    let tap = Tap::connect(&options.target, &options.key, &name, &other, began).await.map_err(broker)?;
+    let tap = Tap::connect(&options.target, ear.clone(), &name, &other, began).await.map_err(broker)?;
     // Listening before the device can come through, so that its first words are heard.
     let proxy = match options.proxy {
         None => None,
@@ -180,7 +185,7 @@ pub async fn inspect(options: &Options, mut tell: impl FnMut(Step)) -> Result<Ev
 
     tell(4, &format!("watching for at most {} s", options.watch.as_secs()));
     watch(&tap, options, answers.then_some(op.as_str())).await;
-    evidence.kept = Some(kept(options, &name).await.map_err(broker)?);
+    evidence.kept = Some(kept(options, &ear, &name).await.map_err(broker)?);
 
     if let Some(credentials) = &options.credentials {
         tell(5, "trying the device's credentials");
@@ -189,10 +194,12 @@ pub async fn inspect(options: &Options, mut tell: impl FnMut(Step)) -> Result<Ev
     if let Some(proxy) = proxy.as_ref().filter(|_| evidence.came_encrypted.is_some()) {
         tell(6, &format!("cutting the device off for {} s", options.outage.as_secs()));
         evidence.cut = Some(cut(&tap, proxy, options, &op).await);
+        evidence.stranger = proxy.stranger();
     }
     if answers && evidence.cut.as_ref().is_none_or(|cut| cut.returned.is_some()) {
         tell(7, "sending nonsense");
         ask::nonsense(&tap, &op).await;
+        ask::unsealed(&tap, &op).await;
     }
     tell(STEPS, "done");
     evidence.watched = tap.now();
@@ -263,7 +270,7 @@ async fn watch(tap: &Tap, options: &Options, op: Option<&str>) {
 }
 
 /// What a new subscriber is given at once.
-async fn kept(options: &Options, name: &str) -> Result<Vec<Heard>, String> {
+async fn kept(options: &Options, ear: &Ear, name: &str) -> Result<Vec<Heard>, String> {
     let (link, mut events) = let_in(options.target.link(&format!("{name}-kept"))).await?;
     let began = Instant::now();
     link.subscribe(format!("rtk/v1/{}/#", options.key), Qos::AtLeastOnce);
@@ -272,7 +279,7 @@ async fn kept(options: &Options, name: &str) -> Result<Vec<Heard>, String> {
         if let LinkEvent::Message(message) = event
             && message.retain
         {
-            kept.extend(Heard::read(&options.key, &message.topic, message.payload, true, true, began.elapsed(), unix_ms()));
+            kept.extend(ear.read(&message.topic, message.payload, true, true, (began.elapsed(), unix_ms())));
         }
     }
     link.close(Duration::from_secs(1)).await;

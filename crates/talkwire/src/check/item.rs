@@ -190,6 +190,18 @@ pub const ITEMS: &[Item] = &[
         security::read_other,
         "allow each device to subscribe to rtk/v1/TENANT/SITE/ITS_ID/cmd/req and its groups only",
     ),
+    item(
+        "S06",
+        "the device refuses a broker whose certificate nobody it trusts has signed",
+        security::stranger,
+        "give the TLS library the authority's certificate (ca) and leave its verification on; never set `insecure`, CERT_NONE or rejectUnauthorized: false",
+    ),
+    item(
+        "S07",
+        "a device with a key seals all it says, and takes nothing that is not sealed with it",
+        security::sealed,
+        "encrypt every payload, the will too, and drop commands that the key does not open or that are older than 300 s",
+    ),
 ];
 
 /// The check of this number.

@@ -6,6 +6,7 @@ use crate::check::access::Credentials;
 use crate::check::inspect::Step;
 use crate::check::target::Secret;
 use crate::check::{Options, Report, Status, Target, inspect, page};
+use crate::payload_keys::{self, PayloadKeys};
 use anyhow::Context;
 use clap::Args;
 use std::io::{IsTerminal, Write};
@@ -40,6 +41,15 @@ pub struct Arguments {
     /// Certificate authority of the broker (PEM), when the system does not know it.
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
+    /// The check's own certificate (PEM), for brokers that ask for one.
+    #[arg(long, value_name = "FILE", requires = "key")]
+    cert: Option<PathBuf>,
+    /// The private key of --cert (PEM).
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    key: Option<PathBuf>,
+    /// The key with which the device's payloads are encrypted (Fernet), in a file that only you can read.
+    #[arg(long, value_name = "FILE")]
+    fernet_key_file: Option<PathBuf>,
     /// Listen here for the device and pass it on to the broker: it can then be cut off.
     #[arg(long, value_name = "ADDR")]
     proxy: Option<SocketAddr>,
@@ -112,6 +122,13 @@ fn options(arguments: &Arguments) -> anyhow::Result<Options> {
         target.password = Some(Secret(password.clone()));
     }
     target.ca_file.clone_from(&arguments.ca);
+    target.identity = arguments.cert.clone().zip(arguments.key.clone());
+    if !target.tls && (target.ca_file.is_some() || target.identity.is_some()) {
+        anyhow::bail!("--ca, --cert and --key are for TLS; write the broker's address as mqtts://…");
+    }
+    if let Some(tls) = target.protection() {
+        tls.check()?;
+    }
     let key = DeviceKey { tenant: arguments.tenant.parse()?, site: arguments.site.parse()?, device_id: DeviceId::from_door(&arguments.device_id)? };
     let mut options = Options::new(key, target);
     if arguments.quick {
@@ -121,6 +138,12 @@ fn options(arguments: &Arguments) -> anyhow::Result<Options> {
     options.command.clone_from(&arguments.command);
     options.event_op.clone_from(&arguments.event_op);
     options.require_tls = arguments.require_tls;
+    options.fernet = match (&arguments.fernet_key_file, &arguments.data) {
+        (Some(file), _) => Some(payload_keys::single(file)?),
+        // The server knows its devices' keys.
+        (None, Some(data)) => PayloadKeys::open(data)?.of(&options.key),
+        (None, None) => None,
+    };
     if let Some(seconds) = arguments.watch {
         options.watch = Duration::from_secs(seconds);
     }

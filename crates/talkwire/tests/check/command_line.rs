@@ -56,6 +56,15 @@ async fn what_cannot_be_checked_is_exit_2_with_what_to_do() {
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).contains("start it"), "{}", String::from_utf8_lossy(&output.stderr));
 
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("key");
+    std::fs::write(&file, "not a key").unwrap();
+    for (wrong, hint) in [(["--fernet-key-file", file.to_str().unwrap()], "chmod 600"), (["--ca", file.to_str().unwrap()], "mqtts://")] {
+        let output = talkwire(words(exchange.port, &wrong)).await;
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code() == Some(2) && said.contains(hint) && !said.contains("not a key"), "{said}");
+    }
+
     let output = talkwire(["check", "x y", "--tenant", "acme", "--site", "home"].map(str::to_owned).to_vec()).await;
     assert_eq!(output.status.code(), Some(2));
 }

@@ -1,7 +1,7 @@
-//! S01–S05: encryption, authentication, secrets, access.
+//! S01–S07: encryption, authentication, secrets, access, trust, sealed payloads.
 
 use super::{failed, no_proxy, none_wrong, passed, skipped, some};
-use crate::check::evidence::{Access, Evidence};
+use crate::check::evidence::{Access, Evidence, Purpose, Stranger};
 use crate::check::report::Verdict;
 use serde_json::Value;
 
@@ -15,7 +15,6 @@ pub fn tls(evidence: &Evidence) -> Verdict {
         Some(true) => passed("the device's connection begins with a TLS handshake"),
         Some(false) if evidence.require_tls => failed("the device connects without TLS"),
         Some(false) => skipped("the device connects without TLS; that is for a network of its own only: judge it with --require-tls"),
-        None if evidence.broker_tls && evidence.proxy.is_none() => no_proxy(evidence),
         None => no_proxy(evidence),
     }
 }
@@ -104,4 +103,45 @@ pub fn read_other(evidence: &Evidence) -> Verdict {
         Some(false) => passed("a command to another device did not reach it"),
         None => skipped("this check's account may not publish a command to another device, so nothing could be seen"),
     })
+}
+
+/// S06.
+pub fn stranger(evidence: &Evidence) -> Verdict {
+    match (&evidence.stranger, evidence.came_encrypted) {
+        (Some(Stranger::Trusted { named }), _) => {
+            let what = if *named { "its name and password" } else { "its CONNECT" };
+            failed(format!("it gave {what} to a stranger who stood in the broker's place with a certificate of his own"))
+        }
+        (Some(Stranger::Refused(how)), _) => passed(format!("a stranger in the broker's place got nothing: {how}")),
+        (Some(Stranger::Unclear(why)), _) => skipped(format!("the handshake with a stranger ended before he could show his certificate: {why}")),
+        (None, Some(true)) => skipped("the device did not try to come back while it was cut off; a longer outage shows it"),
+        (None, Some(false)) => skipped("the device connects without TLS (see S01)"),
+        (None, None) => no_proxy(evidence),
+    }
+}
+
+/// S07.
+pub fn sealed(evidence: &Evidence) -> Verdict {
+    if !evidence.keyed {
+        return skipped("only for devices that encrypt their payloads: give the device's key with --fernet-key-file FILE");
+    }
+    let clear = evidence.heard.iter().filter(|heard| !heard.sealed);
+    let mut wrong: Vec<String> = clear.map(|heard| format!("{}: {}", heard.tail, heard.read.as_ref().err().cloned().unwrap_or_default())).collect();
+    let mut seen = 0;
+    for (purpose, how) in [
+        (Purpose::Clear, "a command in clear"),
+        (Purpose::Forged, "a command that was sealed with another key"),
+        (Purpose::Stale, "a command that was sealed ten minutes ago"),
+    ] {
+        let Some(exchange) = evidence.exchange(purpose).filter(|exchange| exchange.sent.refused.is_none()) else { continue };
+        seen += 1;
+        if !exchange.acks.is_empty() || !exchange.answers.is_empty() {
+            wrong.push(format!("it took {how}"));
+        }
+    }
+    let count = evidence.heard.len();
+    if wrong.is_empty() && (count == 0 || seen == 0) {
+        return skipped(format!("{count} messages were sealed, but no command that must be refused reached the device"));
+    }
+    none_wrong(&wrong, format!("{count} messages, all sealed; {seen} commands that its key does not open, or not any more, were not taken"))
 }
