@@ -26,6 +26,8 @@ use talkwire_proto::{DeviceKey, Site, Tenant};
 pub const APPROVAL_MS: i64 = 300_000;
 /// After this time without confirmation a device goes back, in seconds (`auto_rollback_timeout` of the diagnostics document).
 pub const ROLLBACK_S: u64 = 300;
+/// How long what went back without a gain is not put forward again, in milliseconds.
+const FUTILE_MS: i64 = 86_400_000;
 
 /// Where a set stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -312,6 +314,13 @@ impl Changeset {
     /// Whether nothing of it could ever be put back: everything in it is done once.
     pub fn restores_nothing(&self) -> bool {
         self.operations.iter().all(|operation| operation.restores_nothing)
+    }
+
+    /// Whether it went back because nothing got better, less than a day before `now_ms`: what it did is not worth another try yet.
+    pub fn was_futile_at(&self, now_ms: i64) -> bool {
+        let no_gain = self.outcome.as_ref().is_some_and(|outcome| outcome.kind == "no_gain");
+        let ended = self.history.last().map_or(self.created_ms, |line| line.at_ms);
+        self.status == Status::RolledBack && no_gain && now_ms - ended < FUTILE_MS
     }
 
     /// Enters a state and notes when and why.

@@ -368,6 +368,8 @@ impl Core {
         let session = self.sessions.get(session_id).filter(|session| session.status == session::SessionStatus::Active)?;
         let devices: Vec<_> = self.devices.values().filter(|device| device.key.tenant == session.tenant && device.key.site == session.site).collect();
         let changeset = session.changeset_id.as_ref().and_then(|id| self.sets.get(id));
-        Some(then(&crate::moves::Brief { session, devices: &devices, changeset, catalogue: &self.catalogue, now_ms }))
+        let here = |set: &&Changeset| set.tenant == session.tenant && set.site == session.site && set.was_futile_at(now_ms);
+        let futile: Vec<_> = self.sets.values().filter(here).collect();
+        Some(then(&crate::moves::Brief { session, devices: &devices, changeset, futile: &futile, catalogue: &self.catalogue, now_ms }))
     }
 }
