@@ -53,6 +53,8 @@ fn the_second_device_fails_and_the_first_goes_back() {
     house.talk(&mut devices);
     assert_eq!((house.status(&set), channels(&devices)), (Status::RolledBack, vec![6, 6, 6]));
     assert_eq!(outcome(&house, &set.changeset_id), "apply_failed");
+    let told = house.set(&set.changeset_id).outcome.unwrap().text;
+    assert_eq!(told, "undone: a device did not apply it (ap-2: E_DEVICE)", "people see who refused, and why");
     assert_eq!(devices[2].taken, ["changeset.prepare"], "the third was never touched");
     assert_eq!(devices[0].taken.last().unwrap(), "changeset.rollback");
 }
