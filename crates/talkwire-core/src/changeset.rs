@@ -159,9 +159,12 @@ pub struct Operation {
     /// What went wrong.
     #[serde(default)]
     pub error: Option<String>,
-    /// The command that applied it.
+    /// The last command about it.
     #[serde(default)]
     pub command_id: Option<String>,
+    /// The command under which the device's journal keeps it, once it is applied.
+    #[serde(default)]
+    pub applied_by: Option<String>,
 }
 
 /// What a measurement must do for the change to be kept.
@@ -211,7 +214,7 @@ pub struct Measurement {
 /// How a set ended.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Outcome {
-    /// `kept`, `done_no_gain`, `done_not_measured`, `no_gain`, `not_measured`, `apply_failed`, `prepare_failed`, `deadline`, `connection_lost`, `restart`, `by_person`, `undone`, `rejected`, `expired`.
+    /// `kept`, `done_no_gain`, `done_not_measured`, `no_gain`, `not_measured`, `apply_failed`, `prepare_failed`, `deadline`, `connection_lost`, `restart`, `by_person`, `undone`, `by_hand`, `rejected`, `expired`.
     pub kind: String,
     /// One sentence.
     pub text: String,

@@ -232,6 +232,7 @@ impl Core {
             Ask::Approve { changeset_id, plan_hash } => self.approve(now_ms, who, &changeset_id, &plan_hash),
             Ask::Reject(id) => self.reject(now_ms, who, &id),
             Ask::Rollback(id) => self.roll_back(now_ms, who, &id),
+            Ask::Settle(id) => self.settle(now_ms, who, &id),
             Ask::Say { room, id, text, reply_to } => {
                 let from = Origin { principal: who.clone(), client_id: String::new() };
                 if let Err(refusal) = self.room_for(now_ms, &room, who, false) {

@@ -252,6 +252,7 @@ impl Play {
             summary: None,
             error,
             command_id: None,
+            applied_by: None,
         });
     }
 
