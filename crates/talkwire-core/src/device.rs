@@ -1,5 +1,6 @@
 //! A device: identity, capabilities, presence and health, and the registry of all of them.
 
+use crate::stamps::Stamps;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -27,6 +28,15 @@ pub struct Counters {
     pub connection_errors: u64,
     /// Messages whose clock was more than five minutes ahead.
     pub clock_ahead: u64,
+    /// Events and samples that were told more than five minutes after their time.
+    #[serde(default)]
+    pub told_late: u64,
+    /// States and identities that are older than what is known, or whose time cannot be true: kept, but not taken.
+    #[serde(default)]
+    pub stale: u64,
+    /// Things and links that it told of and that were not kept: over the bound, or without a name.
+    #[serde(default)]
+    pub topology_left_out: u64,
 }
 
 /// What is known of a device.
@@ -63,6 +73,9 @@ pub struct Device {
     pub state: Value,
     /// Counters.
     pub diagnostics: Counters,
+    /// The newest times of its messages.
+    #[serde(default)]
+    pub stamps: Stamps,
 }
 
 impl Device {
@@ -84,6 +97,7 @@ impl Device {
             attr: Value::Null,
             state: Value::Null,
             diagnostics: Counters::default(),
+            stamps: Stamps::default(),
         }
     }
 

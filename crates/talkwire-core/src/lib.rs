@@ -19,6 +19,8 @@ pub mod moves;
 pub mod receipt;
 pub mod refusal;
 pub mod session;
+pub mod stamps;
+pub mod topology;
 
 pub use crate::core::Core;
 pub use access::{Principal, Role};

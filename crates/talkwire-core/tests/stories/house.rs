@@ -48,6 +48,8 @@ pub struct House {
     pub asked: Vec<(String, String)>,
     pub thoughts: Vec<String>,
     pub histories: Vec<History>,
+    /// Messages that were not to be passed on.
+    pub withheld: u32,
     catalogue: Arc<Catalogue>,
     starts: u8,
     requests: u64,
@@ -66,6 +68,7 @@ impl House {
             asked: Vec::new(),
             thoughts: Vec::new(),
             histories: Vec::new(),
+            withheld: 0,
             catalogue,
             starts: 1,
             requests: 0,
@@ -118,6 +121,7 @@ impl House {
                 Effect::Think(session_id) => self.thoughts.push(session_id),
                 Effect::History(history) => self.histories.push(history),
                 Effect::Notify(_) => {}
+                Effect::Withhold => self.withheld += 1,
             }
         }
     }

@@ -8,5 +8,7 @@ mod devices;
 mod done_once;
 mod house;
 mod models;
+mod replay;
 mod sessions;
+mod topology;
 mod web;

@@ -38,7 +38,7 @@ pub fn event(device_id: &str, event_type: &str, received_ms: i64) -> EventRow {
         data: json!({"band": "2.4"}),
         ts_ms: received_ms - 3,
         received_ms,
-        flagged: false,
+        flag: None,
     }
 }
 
