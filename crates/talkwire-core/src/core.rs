@@ -7,6 +7,7 @@ mod members;
 mod proof;
 mod rooms;
 mod sessions;
+mod trust;
 mod web;
 
 use crate::audit::Chains;

@@ -21,6 +21,7 @@ pub mod refusal;
 pub mod session;
 pub mod stamps;
 pub mod topology;
+pub mod wayback;
 
 pub use crate::core::Core;
 pub use access::{Principal, Role};

@@ -16,6 +16,8 @@ mod harness;
 mod mosquitto;
 #[path = "doors/outside.rs"]
 mod outside;
+#[path = "doors/rehearsal.rs"]
+mod rehearsal;
 #[path = "doors/replay.rs"]
 mod replay;
 #[allow(dead_code, reason = "the broker's own tests use all of it")]

@@ -97,7 +97,7 @@ impl Core {
                 self.keep_event(now_ms, &key, &envelope, name, Severity::Warning, envelope.raw.clone());
             }
             DeviceBody::Capability(update) => {
-                self.take_capabilities(&key, &update);
+                self.take_capabilities(now_ms, &key, &update);
                 self.save_device(now_ms, &key);
             }
         }
@@ -153,17 +153,26 @@ impl Core {
         let Some(id) = text("changeset_id").filter(|id| id.len() <= limits::ID_BYTES) else { return };
         let (reason, hash) = (text("reason").unwrap_or_else(|| "deadline".into()), text("restored_hash"));
         let (changeset_id, of_undo) = changeset::set_of(&id);
+        let rehearsed = changeset::rehearsed_set(&id);
+        let changeset_id = rehearsed.unwrap_or(changeset_id);
         // Only a device of the set can say anything of it.
         if self.sets.get(changeset_id).is_none_or(|set| !set.operations.iter().any(|operation| operation.key == *key)) {
             return;
         }
         let detail = json!({"reason": shown(&reason, limits::LABEL_CHARS), "restored_hash": hash.as_deref().map(|hash| shown(hash, limits::LABEL_CHARS))});
         self.audit(now_ms, key.tenant.as_str(), &format!("device:{key}"), "changeset.restored_by_device", &id, detail);
-        let what = if of_undo { Report::UndoLapsed(key.clone()) } else { Report::SelfRestored { key: key.clone(), reason, hash } };
+        let what = if rehearsed.is_some() {
+            Report::Rehearsed { key: key.clone(), id: id.clone(), hash }
+        } else if of_undo {
+            Report::UndoLapsed(key.clone())
+        } else {
+            Report::SelfRestored { key: key.clone(), reason, hash }
+        };
         self.report(now_ms, changeset_id, what);
     }
 
     fn take_attr(&mut self, now_ms: i64, key: &DeviceKey, attr: Attr, raw: Value) {
+        let before = self.before_attr(key);
         let Some(device) = self.devices.get_mut(key) else { return };
         let says_who = attr.device_type.is_some() || attr.model.is_some() || attr.tools.is_some();
         if let Some(device_type) = attr.device_type {
@@ -186,13 +195,19 @@ impl Core {
         if attr.update.is_none() || says_who || device.attr.is_null() {
             device.attr = raw;
         }
+        if let Some(before) = before {
+            self.after_attr(now_ms, key, &before);
+        }
         if let Some(update) = attr.update {
-            self.take_capabilities(key, &update);
+            self.take_capabilities(now_ms, key, &update);
         }
         self.save_device(now_ms, key);
     }
 
-    fn take_capabilities(&mut self, key: &DeviceKey, update: &CapabilityUpdate) {
+    fn take_capabilities(&mut self, now_ms: i64, key: &DeviceKey, update: &CapabilityUpdate) {
+        for change in &update.changes {
+            self.forget_way_back(now_ms, key, &change.tool);
+        }
         let Some(device) = self.devices.get_mut(key) else { return };
         for change in &update.changes {
             let declares = matches!((change.change_type.as_str(), &change.new_value), ("availability" | "supported", Value::Bool(_)));
@@ -246,7 +261,7 @@ impl Core {
         self.tell_event(EventRow { key: key.clone(), event_type, severity, data, ts_ms: envelope.ts_ms.unwrap_or(now_ms), received_ms: now_ms, flag });
     }
 
-    fn tell_event(&mut self, event: EventRow) {
+    pub(super) fn tell_event(&mut self, event: EventRow) {
         self.save(Save::Event(event.clone()));
         self.out.push(Effect::Notify(Notice::Event(event)));
     }

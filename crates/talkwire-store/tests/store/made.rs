@@ -122,6 +122,7 @@ pub fn changeset(id: &str, status: changeset::Status, at_ms: i64) -> Changeset {
         has_receipt: false,
         restore_tries: 0,
         retry_ms: None,
+        rehearsal: None,
     }
 }
 

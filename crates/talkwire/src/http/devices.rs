@@ -77,6 +77,7 @@ pub async fn one(State(house): State<Shared>, Path(path): Path<Three>, _who: Who
             value["state"] = device.state.clone();
             value["tools"] = json!(device.tools);
             value["diagnostics"] = json!(device.diagnostics);
+            value["ways_back"] = ways_back(device);
             value
         })
     });
@@ -97,6 +98,13 @@ pub async fn topology(State(house): State<Shared>, Params(place): Params<Place>,
     let wrong = |error: talkwire_proto::id::BadId| Problem::bad_request(error.to_string());
     let (tenant, site) = (place.tenant.parse().map_err(wrong)?, place.site.parse().map_err(wrong)?);
     ok(house.hub.read(move |core| json!(core.topology(&tenant, &site))).await?)
+}
+
+/// What is known of the way back of each tool that says that it goes back by itself: `proven`, `failed`, or `claimed` alone.
+fn ways_back(device: &Device) -> Value {
+    let claims = device.tools.iter().filter(|(_, support)| support.rollback_supported == Some(true));
+    let known = claims.map(|(name, _)| (name.clone(), device.way_back(name).map_or_else(|| json!({"state": "claimed"}), |known| json!(known))));
+    Value::Object(known.collect())
 }
 
 /// An event in a list.

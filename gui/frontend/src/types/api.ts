@@ -30,6 +30,8 @@ export interface Device {
   diagnostics?: Record<string, unknown> | null
   /** What the server knows of each tool, by name. */
   tools?: Record<string, unknown> | null
+  /** What is known of the way back of each tool that says that it goes back by itself. */
+  ways_back?: Record<string, { state: 'proven' | 'failed' | 'claimed'; at_ms?: number; why?: string }> | null
 }
 
 export interface DeviceEvent {
