@@ -71,10 +71,14 @@ impl Core {
             }
             DeviceBody::Telemetry(metric, telemetry) => self.keep_samples(now_ms, &key, &envelope, &metric, telemetry),
             DeviceBody::Event(name, event) => {
+                let mut severity = event.severity;
                 if name == "changeset.rolled_back" {
                     self.device_restored(now_ms, &key, &event.data);
+                    // That a rehearsal was taken back is what it was for.
+                    let rehearsed = event.data.get("changeset_id").and_then(Value::as_str).is_some_and(|id| changeset::rehearsed_set(id).is_some());
+                    severity = if rehearsed { Severity::Info } else { severity };
                 }
-                self.keep_event(now_ms, &key, &envelope, name, event.severity, Value::Object(event.data));
+                self.keep_event(now_ms, &key, &envelope, name, severity, Value::Object(event.data));
             }
             DeviceBody::Ack(ack) => {
                 let change = self.life.ack(now_ms, &key, ack);

@@ -6,6 +6,7 @@ use talkwire_core::Ask;
 use talkwire_core::changeset::{Changeset, Status, view};
 use talkwire_core::wayback::Known;
 use talkwire_proto::Code;
+use talkwire_proto::event::Severity;
 
 fn one() -> (House, Vec<FakeDevice>) {
     House::unproven(&["ap-1"])
@@ -38,6 +39,7 @@ fn the_first_change_is_rehearsed_and_the_next_is_not() {
     let began = house.now;
     house.live(2, &mut devices);
     assert_eq!((house.status(&set), channel(&devices[0])), (Status::Committed, &json!(11)));
+    assert_eq!(house.shelf.events.last().unwrap().severity, Severity::Info, "nobody is alarmed by it");
     assert!(house.now - began <= 2_100, "it costs about two seconds, once");
     assert_eq!(devices[0].taken[2..], ["wifi.set_channel", "changeset.commit"]);
     assert!(is_proven(&house, &devices[0], "wifi.set_channel") && !is_proven(&house, &devices[0], "wifi.set_power"));

@@ -1,19 +1,18 @@
 //! The ops about change sets, which the SDK answers for every device.
 
-use super::{Args, Change, Guarding, Keeper, Managed, STEP_TIME, changeset_id, ended, object, own_args, refused, seconds, success, timed, unwritable};
+use super::{
+    Args, Change, Guarding, Keeper, LOSS_DEFAULT_S, Managed, STEP_TIME, changeset_id, ended, object, own_args, refused, seconds, success, timed, unwritable,
+};
 use crate::guard::{Hold, Reason, Refusal};
 use crate::journal::{SetState, Step};
 use crate::section::section_hash;
 use crate::tool::ToolError;
 use serde_json::{Value, json};
-use std::time::Duration;
 use talkwire_proto::Code;
 
 /// The ops that this file answers.
 pub(crate) const MANAGE_OPS: [&str; 6] =
     ["changeset.prepare", "changeset.rehearse", "changeset.commit", "changeset.rollback", "changeset.extend", "changeset.status"];
-/// A rehearsal that is cut off waits at least this long before the loss counts.
-const LOSS_LEAST: Duration = Duration::from_secs(1);
 /// Most operations that one `changeset.prepare` may name.
 const PREPARE_MAX: usize = 32;
 
@@ -61,14 +60,14 @@ impl Keeper {
         let op = args.get("op").and_then(Value::as_str).ok_or_else(|| ToolError::invalid_args("args.op must name the tool"))?;
         let act = self.act(op).ok_or_else(|| ToolError::new(Code::UnknownOp, format!("this device cannot be changed by {op}")))?;
         let own = own_args(&Args(object(args.get("args").cloned().unwrap_or_default())));
-        let timeout = seconds(args, "timeout_s", Some(1.0))?;
+        let (timeout, loss_after) = (seconds(args, "timeout_s", Some(1.0))?, seconds(args, "controller_loss_timeout", Some(LOSS_DEFAULT_S))?);
         let previous = timed(STEP_TIME, act.capture(own.clone())).await?;
-        let hold = self.guard.armed(self.clock.now(), id, timeout, timeout.max(LOSS_LEAST)).map_err(|refusal| refused(id, &refusal))?;
+        let hold = self.guard.armed(self.clock.now(), id, timeout, loss_after).map_err(|refusal| refused(id, &refusal))?;
         let Hold::Armed { deadline_ms, .. } = hold else { return Err(refused(id, &Refusal::NotHolding)) };
         let hash = section_hash(&previous);
         let result = json!({"rehearsing": true, "previous_hash": hash, "config_hash": hash, "deadline_ms": deadline_ms});
         let change = Change { id: format!("{id}/1"), op: op.into(), args: own, timeout };
-        let guarding = Guarding { changeset_id: Some(id.into()), timeout, loss_after: timeout };
+        let guarding = Guarding { changeset_id: Some(id.into()), timeout, loss_after };
         let mut record = self.with_operation(&change, &guarding, &hold, previous);
         if let Some(operation) = record.operations.last_mut() {
             operation.step = Step::Applied;

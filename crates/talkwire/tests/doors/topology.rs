@@ -34,7 +34,7 @@ async fn a_map_over_the_size_of_a_message_goes_to_quarantine_and_the_next_is_rea
     let house = House::new().await;
     let liar = house.client("aabbccddeeff").await;
     let topic = "rtk/v1/home/lab/aabbccddeeff/topology/update";
-    let text = format!(r#"{{"devices": [{}{{"id": "n"}}]}}"#, r#"{"id":"n"},"#.repeat(23_950));
+    let text = format!(r#"{{"devices": [{}{{"id": "n"}}]}}"#, r#"{"id":"n"},"#.repeat(23_850));
     liar.say(topic, text).await.unwrap();
     let (_, rows) = house.owner("GET", "/api/v1/quarantine", Value::Null).await;
     assert_eq!(rows["items"][0]["topic"], topic);
