@@ -7,6 +7,7 @@ mod members;
 mod proof;
 mod rooms;
 mod sessions;
+mod trust;
 mod web;
 
 use crate::audit::Chains;
@@ -20,11 +21,12 @@ use crate::ids::Ids;
 use crate::input::{Ask, Input, Origin};
 use crate::refusal::Refusal;
 use crate::session::{self, Session};
+use crate::topology::{Hearsay, View};
 use ed25519_dalek::SigningKey;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use talkwire_proto::{DeviceKey, Inbound, limits};
+use talkwire_proto::{DeviceKey, Inbound, Site, Tenant, limits};
 
 /// What the store remembers when the server starts.
 #[derive(Debug, Clone, Default)]
@@ -78,6 +80,7 @@ pub struct Core {
     key: SigningKey,
     devices: BTreeMap<DeviceKey, Device>,
     saved_ms: BTreeMap<DeviceKey, i64>,
+    hearsay: Hearsay,
     /// Devices that were connected when the server stopped, and until when a diagnosis waits for them.
     returning: BTreeMap<DeviceKey, i64>,
     life: Life,
@@ -114,6 +117,7 @@ impl Core {
             key,
             devices: memory.devices.into_iter().map(|device| (device.key.clone(), device)).collect(),
             saved_ms: BTreeMap::new(),
+            hearsay: Hearsay::default(),
             returning: BTreeMap::new(),
             life: Life::default(),
             sessions: memory.sessions.into_iter().map(|session| (session.session_id.clone(), session)).collect(),
@@ -210,7 +214,7 @@ impl Core {
 
     fn take(&mut self) -> Vec<Effect> {
         // Samples and events change nothing that could be due; everything else may.
-        let quiet = |effect: &Effect| matches!(effect, Effect::Save(Save::Sample(_) | Save::Event(_)) | Effect::Notify(Notice::Event(_)));
+        let quiet = |effect: &Effect| matches!(effect, Effect::Save(Save::Sample(_) | Save::Event(_)) | Effect::Notify(Notice::Event(_)) | Effect::Withhold);
         if self.out.is_empty() || !self.out.iter().all(quiet) {
             self.alarm_ms = self.next_alarm();
         }
@@ -327,6 +331,11 @@ impl Core {
     /// One device.
     pub fn device(&self, key: &DeviceKey) -> Option<&Device> {
         self.devices.get(key)
+    }
+
+    /// What devices say of the network of a site.
+    pub fn topology(&self, tenant: &Tenant, site: &Site) -> View {
+        self.hearsay.view(tenant, site, self.devices.values())
     }
 
     /// A session that is still in memory.

@@ -227,6 +227,11 @@ impl House {
         self.keeper.manage(op, &Args(args.as_object().unwrap().clone())).await
     }
 
+    async fn rehearse(&mut self, set: &str) -> Result<Value, ToolError> {
+        let args = json!({"changeset_id": set, "op": "lamp.set_level", "args": {"level": 99}, "timeout_s": 100});
+        self.keeper.manage("changeset.rehearse", &Args(args.as_object().unwrap().clone())).await
+    }
+
     fn trouble(&self, after: u64, trouble: Trouble) {
         *self.disk.trouble.lock().unwrap() = Some((self.disk.steps.load(Ordering::SeqCst) + after, trouble));
     }
@@ -338,6 +343,7 @@ async fn a_disk_that_fails_while_undoing_keeps_the_device_held_until_the_end_is_
 enum Move {
     Apply { set: u8 },
     Repeat { nth: u8 },
+    Rehearse { set: u8 },
     Extend { set: u8 },
     Commit { set: u8 },
     Rollback { set: u8 },
@@ -352,6 +358,7 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
     let one = prop_oneof![
         5 => (0..4u8).prop_map(|set| Move::Apply { set }),
         2 => any::<u8>().prop_map(|nth| Move::Repeat { nth }),
+        1 => (0..4u8).prop_map(|set| Move::Rehearse { set }),
         1 => (0..4u8).prop_map(|set| Move::Extend { set }),
         2 => (0..4u8).prop_map(|set| Move::Commit { set }),
         1 => (0..4u8).prop_map(|set| Move::Rollback { set }),
@@ -422,6 +429,16 @@ async fn play(moves: Vec<Move>) {
                 assert!(ok(&house.set(&id, &format!("s{set}"), level).await), "answered as it was then");
             }
             Move::Repeat { .. } => {}
+            // Holds the device as a change does, and changes nothing.
+            Move::Rehearse { set } => {
+                let number = 20 + set;
+                let answer = house.rehearse(&format!("r{set}")).await;
+                let may = !model.ended.contains(&number) && model.pending.as_ref().is_none_or(|pending| pending.set == number);
+                assert_eq!(answer.is_ok(), may, "{step:?} {answer:?} {model:?}");
+                if may && model.pending.is_none() {
+                    model.pending = Some(Pending { set: number, level: model.confirmed, deadline: model.now + 100 });
+                }
+            }
             Move::Extend { set } => {
                 let extended = house.manage("changeset.extend", &format!("s{set}")).await;
                 let holding = model.pending.as_mut().filter(|pending| pending.set == *set);

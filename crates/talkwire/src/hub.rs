@@ -5,7 +5,7 @@ mod post;
 mod turn;
 mod writer;
 
-pub use event::{Event, How, HubHandle, Overload};
+pub use event::{Event, How, HubHandle, Overload, Stored, Waiter};
 pub use post::Post;
 pub use writer::Health;
 

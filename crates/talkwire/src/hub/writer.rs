@@ -1,5 +1,6 @@
 //! The writer: commits batch after batch, and only then lets anybody know.
 
+use super::event::Stored;
 use super::post::Post;
 use crate::clock::Clock;
 use serde_json::Value;
@@ -24,6 +25,8 @@ const PRUNE_EVERY: Duration = Duration::from_secs(600);
 pub enum Done {
     /// A publisher.
     Message(oneshot::Sender<bool>),
+    /// The broker, with a message that it may pass on after the commit, or may not.
+    Router(oneshot::Sender<Stored>, Stored),
     /// A door that asked.
     Ask(oneshot::Sender<Result<Value, Refusal>>, Result<Value, Refusal>),
     /// A door that read.
@@ -138,6 +141,7 @@ impl Writer {
                 for done in batch.done.drain(..) {
                     match done {
                         Done::Message(done) => drop(done.send(false)),
+                        Done::Router(done, _) => drop(done.send(Stored::No)),
                         Done::Ask(reply, _) => drop(reply.send(Err(Refusal::new(Code::StoreUnavailable, error.to_string())))),
                         Done::Read(reply, value) => drop(reply.send(value)),
                     }
@@ -160,6 +164,7 @@ impl Writer {
         for done in batch.done {
             match done {
                 Done::Message(done) => drop(done.send(true)),
+                Done::Router(done, stored) => drop(done.send(stored)),
                 Done::Ask(reply, answer) => drop(reply.send(answer)),
                 Done::Read(reply, value) => drop(reply.send(value)),
             }
