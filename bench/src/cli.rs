@@ -75,6 +75,9 @@ enum Task {
         #[arg(long)]
         json: bool,
     },
+    /// Be a device on the SDK that counts.
+    #[command(hide = true)]
+    PlayNumbers(play::Numbers),
     /// Be a device on the SDK that talks until it is killed.
     #[command(hide = true)]
     PlayDevice {
@@ -91,6 +94,7 @@ enum Task {
 pub fn main() -> Result<ExitCode> {
     match Cli::parse_from(words()).task {
         Task::Bench { name, json, seconds } => bench(&name, json, seconds),
+        Task::PlayNumbers(how) => play::numbers(how).map(|()| ExitCode::SUCCESS),
         Task::PlayDevice { addr, folder, per_second } => play::device(addr, folder, per_second).map(|()| ExitCode::SUCCESS),
         Task::Faults { only, trials, seconds, seed, json } => faults::run(&only, trials, seconds, seed, json),
         Task::Crash { trials, json, seed, broker: Some(broker), .. } => crash::run_outside(broker, trials, json, seed),

@@ -1,5 +1,8 @@
 //! Faults that nobody chooses: a broker that is away, cables that go dead. Each is brought about for real, many times, and judged.
 
+mod collector;
+mod outage;
+mod player;
 mod row;
 mod trials;
 
@@ -23,9 +26,10 @@ impl Fault {
     /// In the order in which they are run.
     const ALL: &'static [Self] = &[Self::Outage, Self::Partition];
 
-    fn run(self, _wish: &Wish) -> Result<Vec<Row>> {
+    fn run(self, wish: &Wish) -> Result<Vec<Row>> {
         match self {
-            Self::Outage | Self::Partition => bail!("not here yet"),
+            Self::Outage => outage::run(wish),
+            Self::Partition => bail!("not here yet"),
         }
     }
 
