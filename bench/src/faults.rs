@@ -2,6 +2,7 @@
 
 mod collector;
 mod outage;
+mod partition;
 mod player;
 mod row;
 mod trials;
@@ -29,7 +30,7 @@ impl Fault {
     fn run(self, wish: &Wish) -> Result<Vec<Row>> {
         match self {
             Self::Outage => outage::run(wish),
-            Self::Partition => bail!("not here yet"),
+            Self::Partition => partition::run(wish),
         }
     }
 

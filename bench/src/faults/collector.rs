@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 const COMES_BACK_AFTER: Duration = Duration::from_millis(100);
-const LOOKS_EVERY: Duration = Duration::from_millis(20);
+const LOOKS_EVERY: Duration = Duration::from_millis(100);
 
 /// One message as it came.
 #[derive(Debug, Clone)]

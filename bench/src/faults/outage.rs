@@ -2,7 +2,7 @@
 
 mod bridge;
 mod device;
-mod judge;
+pub mod judge;
 
 use super::Wish;
 use super::row::Row;
