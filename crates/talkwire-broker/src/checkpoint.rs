@@ -354,7 +354,11 @@ impl Checkpoint {
             }
             let Some(wire) = &mut self.wire else { return Poll::Pending };
             match wire.poll_fill(cx, &mut self.inbound)? {
-                Poll::Ready(count) => self.heard(count),
+                Poll::Ready(count) => {
+                    self.heard(count);
+                    // Whoever reads has perhaps looked already, and must look again.
+                    cx.waker().wake_by_ref();
+                }
                 Poll::Pending => break,
             }
             if self.ended {
