@@ -1,8 +1,10 @@
 //! Measures Talkwire beside its peers, and kills it to see what it keeps.
 
 mod api;
+mod chance;
 mod cli;
 mod crash;
+mod faults;
 mod figures;
 mod load;
 mod machine;
