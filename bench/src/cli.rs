@@ -3,6 +3,7 @@
 use crate::crash;
 use crate::faults;
 use crate::figures::{self, FIGURES};
+use crate::keeper;
 use crate::machine::sync_ms;
 use crate::play;
 use anyhow::{Result, bail};
@@ -85,6 +86,16 @@ enum Task {
         /// How many messages a second.
         per_second: u32,
     },
+    /// Be a device on the SDK with a setting in a file.
+    #[command(hide = true)]
+    PlayKeeper {
+        /// The broker.
+        addr: SocketAddr,
+        /// Where it keeps its data.
+        folder: PathBuf,
+        /// Its id.
+        id: String,
+    },
 }
 
 /// Runs what was asked for.
@@ -92,6 +103,7 @@ pub fn main() -> Result<ExitCode> {
     match Cli::parse_from(words()).task {
         Task::Bench { name, json, seconds } => bench(&name, json, seconds),
         Task::PlayDevice { addr, folder, per_second } => play::device(addr, folder, per_second).map(|()| ExitCode::SUCCESS),
+        Task::PlayKeeper { addr, folder, id } => keeper::run(addr, &folder, &id).map(|()| ExitCode::SUCCESS),
         Task::Faults { only, trials, seconds, seed, json } => faults::run(&only, trials, seconds, seed, json),
         Task::Crash { trials, json, seed, broker: Some(broker), .. } => crash::run_outside(broker, trials, json, seed),
         Task::Crash { trials, json, seed, kind, broker: None } => crash::run(trials, json, seed, kind),

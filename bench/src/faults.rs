@@ -1,5 +1,8 @@
 //! Faults that nobody chooses: a broker that is away, cables that go dead. Each is brought about for real, many times, and judged.
 
+mod controller;
+mod disk;
+mod grip;
 mod row;
 mod trials;
 
@@ -17,15 +20,18 @@ pub enum Fault {
     Outage,
     /// Connections that stay open and carry nothing any more (R13).
     Partition,
+    /// A call of the disk fails, once or from then on (R8).
+    Disk,
 }
 
 impl Fault {
     /// In the order in which they are run.
-    const ALL: &'static [Self] = &[Self::Outage, Self::Partition];
+    const ALL: &'static [Self] = &[Self::Outage, Self::Partition, Self::Disk];
 
-    fn run(self, _wish: &Wish) -> Result<Vec<Row>> {
+    fn run(self, wish: &Wish) -> Result<Vec<Row>> {
         match self {
             Self::Outage | Self::Partition => bail!("not here yet"),
+            Self::Disk => disk::run(wish),
         }
     }
 

@@ -15,7 +15,9 @@ use talkwire_proto::Code;
 use talkwire_store::Store;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
-/// Pause between two tries to commit while the disk refuses.
+/// Pause before the second try to commit, while nobody has been told anything yet.
+const AT_ONCE: Duration = Duration::from_millis(50);
+/// Pause between later tries, while the disk refuses.
 const RETRY: Duration = Duration::from_millis(500);
 /// Old rows are dropped this often.
 const PRUNE_EVERY: Duration = Duration::from_secs(600);
@@ -133,18 +135,21 @@ impl Writer {
             if tries == 0 {
                 tracing::error!(%error, rows = batch.saves.len(), "the store refuses; nothing is acknowledged until it takes again");
                 self.health.set(Some(error.to_string()));
-                // Whoever waits is told no at once. The rows are kept and committed when the disk takes again:
-                // a sender that repeats itself is recognised, and nothing was promised.
+                // An error that passes is nobody's business: everything is written and synced anew, and only that counts.
+            } else if tries == 1 {
+                // Whoever waits is told no. The rows are kept and committed when the disk takes again, which those who
+                // asked for something are told too; nothing was promised to a publisher, who says it again.
+                let not_yet = format!("{error}; it is not stored yet, and is as soon as the disk takes again: look before you ask for it again");
                 for done in batch.done.drain(..) {
                     match done {
                         Done::Message(done) => drop(done.send(false)),
-                        Done::Ask(reply, _) => drop(reply.send(Err(Refusal::new(Code::StoreUnavailable, error.to_string())))),
+                        Done::Ask(reply, _) => drop(reply.send(Err(Refusal::new(Code::StoreUnavailable, not_yet.clone())))),
                         Done::Read(reply, value) => drop(reply.send(value)),
                     }
                 }
             }
+            std::thread::sleep(if tries == 0 { AT_ONCE } else { RETRY });
             tries += 1;
-            std::thread::sleep(RETRY);
         }
         if tries > 0 {
             tracing::info!(tries, "the store takes again");
