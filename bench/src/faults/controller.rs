@@ -98,28 +98,47 @@ impl Controller {
         }
     }
 
-    /// Sends a command to a device of `home/bench` and waits for its result.
-    pub fn ask(&self, device: &str, id: &str, op: &str, args: &Value, within: Duration) -> Result<Value> {
-        let body = json!({"schema": format!("cmd.{op}/1.0"), "id": id, "op": op, "args": args, "timeout_ms": 10_000, "expect": "result",
-            "payload": {"id": id, "op": op, "args": args, "timeout_ms": 10_000}});
-        let before = self.heard().len();
-        self.publish(&format!("rtk/v1/home/bench/{device}/cmd/req"), &body, within).context("a command was not taken by the broker")??;
+    /// Sends a command to a device of `home/bench`, which has so long for it.
+    pub fn order(&self, device: &str, id: &str, op: &str, args: &Value, time: Duration) -> Result<()> {
+        let time_ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let body = json!({"schema": format!("cmd.{op}/1.0"), "id": id, "op": op, "args": args, "timeout_ms": time_ms, "expect": "result",
+            "payload": {"id": id, "op": op, "args": args, "timeout_ms": time_ms}});
+        let topic = format!("rtk/v1/home/bench/{device}/cmd/req");
+        self.publish(&topic, &body, Duration::from_secs(5)).context("a command was not taken by the broker")??;
+        Ok(())
+    }
+
+    /// The newest result of a command, among what was heard after the first `since` things.
+    pub fn result(&self, device: &str, id: &str, since: usize, within: Duration) -> Result<Heard> {
         let began = Instant::now();
+        let end = format!("/{device}/cmd/res");
         loop {
-            let answer = self.heard()[before..]
-                .iter()
-                .find(|heard| {
-                    heard.topic.ends_with("/cmd/res") && heard.topic.contains(device) && heard.body["id"] == id && heard.body["status"] != "in_progress"
-                })
-                .map(|heard| heard.body.clone());
+            let answer = self.heard()[since..].iter().rev().find(|heard| heard.topic.ends_with(&end) && heard.body["id"] == id && heard.body["status"] != "in_progress").cloned();
             if let Some(answer) = answer {
                 return Ok(answer);
             }
             if began.elapsed() > within {
-                bail!("{op} ({id}) was not answered within {} ms", within.as_millis());
+                bail!("{id} was not answered within {} ms", within.as_millis());
             }
             std::thread::sleep(Duration::from_millis(3));
         }
+    }
+
+    /// What was heard after the first `since` things.
+    pub fn since(&self, since: usize) -> Vec<Heard> {
+        self.heard()[since..].to_vec()
+    }
+
+    /// How many things were heard.
+    pub fn count(&self) -> usize {
+        self.heard().len()
+    }
+
+    /// Sends a command and waits for its result.
+    pub fn ask(&self, device: &str, id: &str, op: &str, args: &Value, within: Duration) -> Result<Value> {
+        let since = self.count();
+        self.order(device, id, op, args, Duration::from_secs(10))?;
+        self.result(device, id, since, within).map(|heard| heard.body).with_context(|| format!("{op} failed"))
     }
 }
 

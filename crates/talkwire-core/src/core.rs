@@ -5,6 +5,7 @@ mod commands;
 mod devices;
 mod members;
 mod proof;
+mod reach;
 mod rooms;
 mod sessions;
 mod web;
@@ -106,8 +107,12 @@ pub struct Core {
 impl Core {
     /// Builds the core from what the store remembers. `seed` and `key` are drawn by the caller.
     ///
-    /// Devices start offline: nobody is connected yet. Deadlines hold as they were.
-    pub fn new(catalogue: Arc<Catalogue>, seed: [u8; 32], key: SigningKey, memory: Memory, now_ms: i64) -> Self {
+    /// Devices start offline: nobody is connected yet. Deadlines hold as they were, unless a clock that ran ahead wrote them.
+    pub fn new(catalogue: Arc<Catalogue>, seed: [u8; 32], key: SigningKey, mut memory: Memory, now_ms: i64) -> Self {
+        memory.devices.iter_mut().for_each(|device| reach::of_device(device, now_ms));
+        memory.commands.iter_mut().filter(|command| !command.status.has_ended()).for_each(|command| reach::of_command(command, now_ms));
+        memory.sessions.iter_mut().for_each(|session| reach::of_session(session, now_ms));
+        memory.changesets.iter_mut().filter(|set| !set.status.has_ended()).for_each(|set| reach::of_set(set, now_ms));
         let mut core = Self {
             catalogue,
             ids: Ids::new(seed),

@@ -27,6 +27,9 @@ pub struct Counters {
     pub connection_errors: u64,
     /// Messages whose clock was more than five minutes ahead.
     pub clock_ahead: u64,
+    /// Messages whose clock was never set: it counted from 1970.
+    #[serde(default)]
+    pub clock_unset: u64,
 }
 
 /// What is known of a device.

@@ -38,6 +38,8 @@ pub const BATCH_ITEMS: usize = 64;
 pub const PIECES: u32 = 1_024;
 /// How far ahead of arrival a `ts` may lie before it is flagged, in milliseconds.
 pub const TS_AHEAD_MS: i64 = 5 * 60 * 1000;
+/// A `ts` before this is that of a clock which was never set, in Unix milliseconds: the beginning of 2020.
+pub const TS_UNSET_MS: i64 = 1_577_836_800_000;
 /// How much of a bad message quarantine keeps, in bytes.
 pub const QUARANTINE_BYTES: usize = 4 * 1024;
 /// Within this time a device acknowledges a command, in milliseconds.

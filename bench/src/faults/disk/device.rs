@@ -4,8 +4,9 @@ use super::{Call, Outcome, Point, RECOVERY, Shown, integrity};
 use crate::faults::controller::Controller;
 use crate::faults::grip::{Grip, held};
 use crate::keeper;
-use crate::machine::{Folder, free_port};
-use crate::server::{Process, binary};
+use crate::faults::lone_broker::LoneBroker;
+use crate::machine::Folder;
+use crate::server::Process;
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -22,37 +23,22 @@ const REFUSALS: [&str; 4] = ["E_JOURNAL_UNAVAILABLE", "E_DEVICE", "E_LLM_ROLLBAC
 
 /// The broker of all trials, which has no disk of its own.
 pub struct Stage {
-    _broker: Process,
-    addr: SocketAddr,
-    _folder: Folder,
+    broker: LoneBroker,
     next: AtomicU64,
 }
 
 impl Stage {
     /// Starts the broker.
     pub fn start() -> Result<Self> {
-        let folder = Folder::new("disk-broker")?;
-        let addr = SocketAddr::from(([127, 0, 0, 1], free_port()?));
-        let ws = SocketAddr::from(([127, 0, 0, 1], free_port()?));
-        let mut command = Command::new(binary()?);
-        command.args(["broker", "--mqtt", &addr.to_string(), "--ws", &ws.to_string()]).current_dir(folder.path());
-        let broker = Process::start(command, &folder.path().join("broker.log"))?;
-        let began = Instant::now();
-        while std::net::TcpStream::connect(addr).is_err() {
-            if began.elapsed() > Duration::from_secs(10) {
-                bail!("the broker of the trials does not start");
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        Ok(Self { _broker: broker, addr, _folder: folder, next: AtomicU64::new(1) })
+        Ok(Self { broker: LoneBroker::start()?, next: AtomicU64::new(1) })
     }
 
     /// Plays the story; with a point, that call fails.
     pub fn trial(&self, point: Option<&Point>) -> Result<(Outcome<Shown>, Vec<Call>)> {
         let id = format!("keeper-{}", self.next.fetch_add(1, Ordering::Relaxed));
         let mut folder = Folder::new("disk")?;
-        let controller = Controller::connect(self.addr, &format!("controller-of-{id}"), &[format!("rtk/v1/home/bench/{id}/#")])?;
-        let mut story = Story { id, addr: self.addr, controller, asked: 0, book: Book::default() };
+        let controller = Controller::connect(self.broker.addr, &format!("controller-of-{id}"), &[format!("rtk/v1/home/bench/{id}/#")])?;
+        let mut story = Story { id, addr: self.broker.addr, controller, asked: 0, first_done: false, book: Book::default() };
         let outcome = story.play(point, &folder);
         if !outcome.as_ref().is_ok_and(|(outcome, _)| outcome.broken.is_empty()) {
             folder.keep();
@@ -74,6 +60,8 @@ struct Story {
     addr: SocketAddr,
     controller: Controller,
     asked: u64,
+    /// Whether the very first command was carried out.
+    first_done: bool,
     book: Book,
 }
 
@@ -93,11 +81,17 @@ impl Story {
         let mut grip = Grip::take(&process, injection.as_ref(), folder.path().join("strace.log"))?;
         let since = Instant::now();
         if self.is_online(&mut process, since, folder)? {
-            self.changes("first", &data, true);
-            if point.is_some_and(|point| point.lasting) {
-                shown.reached = grip.injected() > 0;
+            let trouble = point.is_some();
+            let first_done = self.changes("first", 11, &data, trouble);
+            if grip.injected() == 0 {
+                self.changes("other", 12, &data, trouble);
+            }
+            shown.reached = grip.injected() > 0;
+            if shown.reached {
+                // Calls are counted in each thread: another one would fail later.
                 grip.release();
             }
+            self.first_done = first_done;
             shown.recovered = Some(self.recovery(&data));
             if !process.is_alive() {
                 self.book.broken.push("the device ended by itself".into());
@@ -177,10 +171,12 @@ impl Story {
     }
 
     /// One change that is confirmed, one that is taken back, one that nobody confirms.
-    fn changes(&mut self, name: &str, data: &Path, trouble: bool) {
+    /// Whether the first of them was carried out.
+    fn changes(&mut self, name: &str, channel: u64, data: &Path, trouble: bool) -> bool {
         let id = |kind: &str| format!("{name}-{kind}");
-        if self.set(&id("kept"), 11, 60.0, trouble) && self.order("changeset.commit", &json!({"changeset_id": id("kept")}), trouble) {
-            self.runs(data, 11, "confirmed");
+        let done = self.set(&id("kept"), channel, 60.0, trouble);
+        if done && self.order("changeset.commit", &json!({"changeset_id": id("kept")}), trouble) {
+            self.runs(data, channel, "confirmed");
         }
         // A commit that the journal refused leaves the change unconfirmed: it is taken back before the next.
         if trouble {
@@ -191,6 +187,12 @@ impl Story {
             self.runs(data, before, "taken back");
         }
         self.set(&id("silent"), 9, 1.0, trouble);
+        if !trouble {
+            // Its deadline, and a moment to write it down.
+            std::thread::sleep(Duration::from_millis(1_500));
+            self.runs(data, before, "what nobody confirmed");
+        }
+        done
     }
 
     fn free(&mut self, set: &str) {
@@ -215,9 +217,9 @@ impl Story {
         let mut last = String::new();
         loop {
             let mut open = Vec::new();
-            for kind in ["kept", "undone", "silent"] {
-                match self.ask("changeset.status", &json!({"changeset_id": format!("first-{kind}")})) {
-                    Ok(answer) if answer["result"]["state"] == "pending" => open.push(format!("first-{kind}")),
+            for id in ["first-kept", "first-undone", "first-silent", "other-kept", "other-undone", "other-silent"] {
+                match self.ask("changeset.status", &json!({"changeset_id": id})) {
+                    Ok(answer) if answer["result"]["state"] == "pending" => open.push(id),
                     Ok(_) => {}
                     Err(error) => self.book.broken.push(format!("{error:#}")),
                 }
@@ -234,10 +236,12 @@ impl Story {
         }
         // What the device says of each set is what runs.
         let mut wanted = keeper::FIRST;
-        if let Ok(answer) = self.ask("changeset.status", &json!({"changeset_id": "first-kept"}))
-            && answer["result"]["state"] == "committed"
-        {
-            wanted = 11;
+        for (id, channel) in [("first-kept", 11), ("other-kept", 12)] {
+            if let Ok(answer) = self.ask("changeset.status", &json!({"changeset_id": id}))
+                && answer["result"]["state"] == "committed"
+            {
+                wanted = channel;
+            }
         }
         self.runs(data, wanted, "after the disk had recovered");
         if self.set("second-kept", 1, 60.0, false) && self.order("changeset.commit", &json!({"changeset_id": "second-kept"}), false) {
@@ -286,9 +290,11 @@ impl Story {
         }
         if never_ran {
             self.runs(data, keeper::FIRST, "never ran");
-            self.changes("again", data, false);
+            self.changes("again", 11, data, false);
         } else {
             self.runs(data, 1, "after a kill");
+        }
+        if self.first_done {
             // A command that comes again is answered as it was, and not run again.
             let args = json!({"channel": 11, "changeset_id": "first-kept", "auto_rollback_timeout": 60});
             let _ = self.controller.ask(&self.id, &format!("{}-1", self.id), "wifi.set_channel", &args, PATIENCE);

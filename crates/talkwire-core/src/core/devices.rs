@@ -41,6 +41,7 @@ impl Core {
             device.last_seen_ms = now_ms;
             device.diagnostics.messages_received += 1;
             device.diagnostics.clock_ahead += u64::from(envelope.ts_ahead);
+            device.diagnostics.clock_unset += u64::from(envelope.ts_unset);
         }
         if went_online {
             self.device_came_back(now_ms, &key);
@@ -204,7 +205,8 @@ impl Core {
     }
 
     fn keep_samples(&mut self, now_ms: i64, key: &DeviceKey, envelope: &Envelope, metric: &str, telemetry: Telemetry) {
-        let ts_ms = envelope.ts_ms.filter(|_| !envelope.ts_ahead).unwrap_or(now_ms);
+        // A clock that is wrong beyond doubt neither orders samples nor makes them look old enough to be dropped.
+        let ts_ms = envelope.ts_ms.filter(|_| !envelope.ts_ahead && !envelope.ts_unset).unwrap_or(now_ms);
         let sample = |metric: String, value: Option<f64>, unit: Option<String>, body: Option<Value>| Sample {
             key: key.clone(),
             metric,
@@ -226,7 +228,7 @@ impl Core {
     }
 
     fn keep_event(&mut self, now_ms: i64, key: &DeviceKey, envelope: &Envelope, event_type: String, severity: Severity, data: Value) {
-        let flagged = envelope.ts_ahead || envelope.schema_unknown;
+        let flagged = envelope.ts_ahead || envelope.ts_unset || envelope.schema_unknown;
         let event = EventRow { key: key.clone(), event_type, severity, data, ts_ms: envelope.ts_ms.unwrap_or(now_ms), received_ms: now_ms, flagged };
         self.save(Save::Event(event.clone()));
         self.out.push(Effect::Notify(Notice::Event(event)));

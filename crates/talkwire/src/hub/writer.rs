@@ -52,6 +52,17 @@ pub struct Batch {
 }
 
 impl Batch {
+    /// Tells whoever waits that it is not stored; what was read is handed out all the same. The rows stay.
+    pub fn refuse(&mut self, why: &str) {
+        for done in self.done.drain(..) {
+            match done {
+                Done::Message(done) => drop(done.send(false)),
+                Done::Ask(reply, _) => drop(reply.send(Err(Refusal::new(Code::StoreUnavailable, why)))),
+                Done::Read(reply, value) => drop(reply.send(value)),
+            }
+        }
+    }
+
     /// Whether nothing is to be done.
     pub fn is_empty(&self) -> bool {
         self.saves.is_empty() && self.done.is_empty() && self.publishes.is_empty() && self.histories.is_empty() && self.notices.is_empty()
@@ -66,6 +77,7 @@ pub struct Health(Arc<State>);
 struct State {
     degraded: AtomicBool,
     trouble: Mutex<String>,
+    refusal: Mutex<Option<String>>,
     received: AtomicU64,
     repeated: AtomicU64,
     published: AtomicU64,
@@ -92,6 +104,17 @@ impl Health {
     /// Messages that a broker handed over again after they were stored.
     pub fn repeated(&self) -> u64 {
         self.0.repeated.load(Ordering::Relaxed)
+    }
+
+    /// What whoever waits is told now, while nothing can be stored.
+    pub fn refusal(&self) -> Option<String> {
+        if self.is_degraded() { self.0.refusal.lock().ok()?.clone() } else { None }
+    }
+
+    fn refuse(&self, why: Option<String>) {
+        if let Ok(mut refusal) = self.0.refusal.lock() {
+            *refusal = why;
+        }
     }
 
     fn set(&self, trouble: Option<String>) {
@@ -140,19 +163,15 @@ impl Writer {
                 // Whoever waits is told no. The rows are kept and committed when the disk takes again, which those who
                 // asked for something are told too; nothing was promised to a publisher, who says it again.
                 let not_yet = format!("{error}; it is not stored yet, and is as soon as the disk takes again: look before you ask for it again");
-                for done in batch.done.drain(..) {
-                    match done {
-                        Done::Message(done) => drop(done.send(false)),
-                        Done::Ask(reply, _) => drop(reply.send(Err(Refusal::new(Code::StoreUnavailable, not_yet.clone())))),
-                        Done::Read(reply, value) => drop(reply.send(value)),
-                    }
-                }
+                batch.refuse(&not_yet);
+                self.health.refuse(Some(not_yet));
             }
             std::thread::sleep(if tries == 0 { AT_ONCE } else { RETRY });
             tries += 1;
         }
         if tries > 0 {
             tracing::info!(tries, "the store takes again");
+            self.health.refuse(None);
             self.health.set(None);
         }
         self.under_way.fetch_sub(1, Ordering::AcqRel);
