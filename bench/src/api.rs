@@ -101,13 +101,18 @@ fn read(path: &str, answer: Result<ureq::http::Response<ureq::Body>, ureq::Error
 
 /// Whether `/readyz` says yes.
 pub fn is_ready(addr: SocketAddr) -> bool {
-    let ask = || -> std::io::Result<bool> {
+    readiness(addr) == Some(200)
+}
+
+/// The HTTP status of `/readyz`; `None` when nobody answers.
+pub fn readiness(addr: SocketAddr) -> Option<u16> {
+    let ask = || -> std::io::Result<[u8; 12]> {
         let mut stream = TcpStream::connect_timeout(&addr, Duration::from_secs(1))?;
         stream.set_read_timeout(Some(Duration::from_secs(5)))?;
         stream.write_all(format!("GET /readyz HTTP/1.1\r\nhost: {addr}\r\nconnection: close\r\n\r\n").as_bytes())?;
         let mut head = [0; 12];
         stream.read_exact(&mut head)?;
-        Ok(&head[9..] == b"200")
+        Ok(head)
     };
-    ask().unwrap_or(false)
+    std::str::from_utf8(&ask().ok()?[9..]).ok()?.parse().ok()
 }

@@ -57,7 +57,7 @@ enum Task {
         #[arg(long, value_name = "BROKER", conflicts_with = "kind")]
         broker: Option<crash::Outside>,
     },
-    /// Bring faults about (a broker that is away, dead cables) and judge what came of each.
+    /// Bring faults about (a broker that is away, dead cables, a failing disk, a wrong clock) and judge what came of each.
     #[command(after_help = AFTER)]
     Faults {
         /// Only this fault; may be given several times. Default: all.
@@ -76,6 +76,9 @@ enum Task {
         #[arg(long)]
         json: bool,
     },
+    /// Be a device on the SDK that counts.
+    #[command(hide = true)]
+    PlayNumbers(play::Numbers),
     /// Be a device on the SDK that talks until it is killed.
     #[command(hide = true)]
     PlayDevice {
@@ -102,6 +105,7 @@ enum Task {
 pub fn main() -> Result<ExitCode> {
     match Cli::parse_from(words()).task {
         Task::Bench { name, json, seconds } => bench(&name, json, seconds),
+        Task::PlayNumbers(how) => play::numbers(how).map(|()| ExitCode::SUCCESS),
         Task::PlayDevice { addr, folder, per_second } => play::device(addr, folder, per_second).map(|()| ExitCode::SUCCESS),
         Task::PlayKeeper { addr, folder, id } => keeper::run(addr, &folder, &id).map(|()| ExitCode::SUCCESS),
         Task::Faults { only, trials, seconds, seed, json } => faults::run(&only, trials, seconds, seed, json),

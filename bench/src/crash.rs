@@ -6,6 +6,7 @@ mod outside;
 mod trial;
 
 pub use outside::Outside;
+pub use trial::audit_holds;
 
 use crate::chance::Chance;
 use anyhow::Result;

@@ -1,10 +1,14 @@
-//! Faults that nobody chooses: a broker that is away, cables that go dead. Each is brought about for real, many times, and judged.
+//! Faults that nobody chooses: a broker that is away, cables that go dead, a disk that fails, a clock that is wrong. Each is brought about for real, many times, and judged.
 
 mod clock;
+mod collector;
 mod controller;
 mod disk;
 mod grip;
 mod lone_broker;
+mod outage;
+mod partition;
+mod player;
 mod relay;
 mod row;
 mod trials;
@@ -35,7 +39,8 @@ impl Fault {
 
     fn run(self, wish: &Wish) -> Result<Vec<Row>> {
         match self {
-            Self::Outage | Self::Partition => bail!("not here yet"),
+            Self::Outage => outage::run(wish),
+            Self::Partition => partition::run(wish),
             Self::Clock => clock::run(wish),
             Self::Disk => disk::run(wish),
         }

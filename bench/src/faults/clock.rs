@@ -155,7 +155,8 @@ pub fn run(wish: &Wish) -> Result<Vec<Row>> {
         .figure("deadline_drift_max_ms", drift.as_millis() as u64)
         .figure("command_timeout_drift_max_ms", seen.iter().map(|seen| seen.timeout_drift).max().unwrap_or_default().as_millis() as u64)
         .figure("events_arrived", seen.iter().map(|seen| seen.events).sum::<u64>());
-    let mut server = Row::new("R7", "talkwire serve: the clock jumps under commands and proposals, and again before a restart; the device's is wrong from the start");
+    let mut server =
+        Row::new("R7", "talkwire serve: the clock jumps under commands and proposals, and again before a restart; the device's is wrong from the start");
     let seen = trials::run(&mut server, count, AT_ONCE, server::trial, again);
     let server = server
         .figure("command_timeout_drift_max_ms", seen.iter().map(|seen| seen.timeout_drift).max().unwrap_or_default().as_millis() as u64)

@@ -113,7 +113,11 @@ impl Controller {
         let began = Instant::now();
         let end = format!("/{device}/cmd/res");
         loop {
-            let answer = self.heard()[since..].iter().rev().find(|heard| heard.topic.ends_with(&end) && heard.body["id"] == id && heard.body["status"] != "in_progress").cloned();
+            let answer = self.heard()[since..]
+                .iter()
+                .rev()
+                .find(|heard| heard.topic.ends_with(&end) && heard.body["id"] == id && heard.body["status"] != "in_progress")
+                .cloned();
             if let Some(answer) = answer {
                 return Ok(answer);
             }

@@ -24,6 +24,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::mpsc;
+use tokio::time::error::Elapsed;
 use tokio::time::{Instant, Sleep, sleep};
 
 /// Above this, what was written is sent at once instead of with the next read.
@@ -35,6 +36,8 @@ const COPY_UP_TO_BYTES: usize = 4096;
 /// The engine gives up clients without keep-alive after 300 s; a ping of ours in between prevents that.
 const PING_FOR_SILENT_EVERY: Duration = Duration::from_secs(120);
 const LINGER_FOR: Duration = Duration::from_secs(1);
+/// The will of a client's earlier connection is waited for this long at most.
+const EARLIER_ENDS_WITHIN: Duration = Duration::from_secs(2);
 
 pub(crate) struct Checkpoint {
     wire: Option<Wire>,
@@ -56,6 +59,10 @@ pub(crate) struct Checkpoint {
     held: HashSet<u16>,
     /// QoS 2 deliveries that were kept from the client and are finished in its name.
     withheld: HashSet<u16>,
+    /// Ready when the client's earlier connection is over: its will comes before what the client says now.
+    earlier: Option<Pin<Box<dyn Future<Output = Result<(), Elapsed>> + Send + Sync>>>,
+    /// The client's first words were looked for.
+    begun: bool,
     outbound: BytesMut,
     dirty: bool,
     urgent: bool,
@@ -88,6 +95,8 @@ impl Checkpoint {
             pings: VecDeque::new(),
             held: HashSet::new(),
             withheld: HashSet::new(),
+            earlier: None,
+            begun: false,
             outbound: BytesMut::new(),
             dirty: false,
             urgent: false,
@@ -113,6 +122,7 @@ impl Checkpoint {
             if !self.open || self.waiting().len() >= usize::from(self.shared.limits.max_inflight) {
                 return Poll::Pending;
             }
+            ready!(self.poll_earlier(cx));
             if self.parse().map_err(|reason| self.fail(cx, reason))? {
                 continue;
             }
@@ -132,6 +142,22 @@ impl Checkpoint {
                 }
             }
         }
+    }
+
+    /// Ready when the client's earlier connections are over, or it took too long.
+    fn poll_earlier(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if !self.begun {
+            self.begun = true;
+            let wait = self.connection.after_earlier();
+            self.earlier = wait.map(|wait| Box::pin(tokio::time::timeout(EARLIER_ENDS_WITHIN, wait)) as Pin<Box<_>>);
+        }
+        if let Some(earlier) = &mut self.earlier {
+            if ready!(earlier.as_mut().poll(cx)).is_err() {
+                tracing::warn!(peer = %self.connection.peer, "the will of this client's earlier connection is late");
+            }
+            self.earlier = None;
+        }
+        Poll::Ready(())
     }
 
     /// Ready when a ping was put in place of a client that need not send any.
@@ -436,7 +462,7 @@ impl AsyncWrite for Checkpoint {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         this.poll_kick(cx)?;
-        if this.outbound.len() > FULL_AT_BYTES {
+        if this.outbound.len() > FULL_AT_BYTES && !this.connection.gives_way() {
             ready!(this.poll_drain(cx))?;
         }
         this.release(bytes);
@@ -451,6 +477,7 @@ impl AsyncWrite for Checkpoint {
             return Poll::Ready(Ok(()));
         }
         match this.poll_drain(cx) {
+            Poll::Pending if this.connection.gives_way() => Poll::Ready(Ok(())),
             Poll::Pending if !this.urgent && this.outbound.len() <= FULL_AT_BYTES => Poll::Ready(Ok(())),
             drained => drained,
         }
@@ -475,6 +502,7 @@ impl WebSocketTransport for Checkpoint {
 impl Drop for Checkpoint {
     fn drop(&mut self) {
         self.shared.forget(&self.connection);
+        self.connection.end();
         if let Some(identity) = self.connection.identity() {
             let held = std::mem::take(&mut self.held);
             self.shared.remember_held(&identity.session, held);

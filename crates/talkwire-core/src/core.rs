@@ -81,6 +81,8 @@ pub struct Core {
     saved_ms: BTreeMap<DeviceKey, i64>,
     /// Devices that were connected when the server stopped, and until when a diagnosis waits for them.
     returning: BTreeMap<DeviceKey, i64>,
+    /// Sets whose deadlines were drawn back when they were read; written down at the start.
+    drawn_back: Vec<String>,
     life: Life,
     sessions: BTreeMap<String, Session>,
     sets: BTreeMap<String, Changeset>,
@@ -112,7 +114,8 @@ impl Core {
         memory.devices.iter_mut().for_each(|device| reach::of_device(device, now_ms));
         memory.commands.iter_mut().filter(|command| !command.status.has_ended()).for_each(|command| reach::of_command(command, now_ms));
         memory.sessions.iter_mut().for_each(|session| reach::of_session(session, now_ms));
-        memory.changesets.iter_mut().filter(|set| !set.status.has_ended()).for_each(|set| reach::of_set(set, now_ms));
+        let open = memory.changesets.iter_mut().filter(|set| !set.status.has_ended());
+        let drawn_back = open.filter_map(|set| reach::of_set(set, now_ms).then(|| set.changeset_id.clone())).collect();
         let mut core = Self {
             catalogue,
             ids: Ids::new(seed),
@@ -120,6 +123,7 @@ impl Core {
             devices: memory.devices.into_iter().map(|device| (device.key.clone(), device)).collect(),
             saved_ms: BTreeMap::new(),
             returning: BTreeMap::new(),
+            drawn_back,
             life: Life::default(),
             sessions: memory.sessions.into_iter().map(|session| (session.session_id.clone(), session)).collect(),
             sets: memory.changesets.into_iter().map(|set| (set.changeset_id.clone(), set)).collect(),
@@ -166,6 +170,9 @@ impl Core {
         }
         for key in self.devices.keys().cloned().collect::<Vec<_>>() {
             self.save_device(now_ms, &key);
+        }
+        for id in std::mem::take(&mut self.drawn_back) {
+            self.keep_set(now_ms, &id);
         }
         let active: Vec<_> =
             self.sessions.values().filter(|session| session.status == session::SessionStatus::Active).map(|session| session.session_id.clone()).collect();

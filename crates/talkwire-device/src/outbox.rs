@@ -51,6 +51,8 @@ pub(crate) struct Outbox {
     memory: BTreeMap<u64, Letter>,
     /// Letters that the table still has although they are gone.
     gone: BTreeSet<u64>,
+    /// Letters that were dropped while they were on their way: lost only when they come back.
+    doubtful: BTreeSet<u64>,
     max_messages: usize,
     max_bytes: usize,
     dropped: u64,
@@ -69,6 +71,7 @@ impl Outbox {
             next: 1,
             memory: BTreeMap::new(),
             gone: BTreeSet::new(),
+            doubtful: BTreeSet::new(),
             max_messages: max_messages.max(1),
             max_bytes,
             dropped: 0,
@@ -107,18 +110,24 @@ impl Outbox {
     }
 
     pub(crate) fn figures(&self) -> Figures {
-        let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
         Figures { waiting: count(self.index.len()), dropped: self.dropped, errors: self.errors }
     }
 
     /// Takes out what is acknowledged and puts in what came. Afterwards it is on the disk, unless [`Outbox::owes`] says when to try
-    /// again.
-    pub(crate) fn change(&mut self, acknowledged: &[u64], letters: Vec<Letter>, now: Instant) {
+    /// again. `under_way` are the letters that were read and may still arrive: one of them that must be dropped counts as dropped
+    /// when it is no longer among them and was not acknowledged.
+    pub(crate) fn change(&mut self, acknowledged: &[u64], letters: Vec<Letter>, under_way: &BTreeSet<u64>, now: Instant) {
         for number in acknowledged {
+            if self.doubtful.remove(number) {
+                continue;
+            }
             if let Some(class) = CLASSES.into_iter().find(|class| self.index.contains_key(&(*class, *number))) {
                 self.take_out(class, *number);
             }
         }
+        let doubtful = self.doubtful.len();
+        self.doubtful.retain(|number| under_way.contains(number));
+        self.dropped += count(doubtful - self.doubtful.len());
         for letter in letters {
             let (number, bytes) = (self.next, letter.bytes());
             self.next += 1;
@@ -126,7 +135,7 @@ impl Outbox {
             self.bytes += bytes;
             self.memory.insert(number, letter);
             while self.index.len() > self.max_messages || (self.bytes > self.max_bytes && self.index.len() > 1) {
-                self.drop_oldest();
+                self.drop_oldest(under_way);
             }
         }
         self.settle(now);
@@ -185,11 +194,15 @@ impl Outbox {
         self.index.range((class, after + 1)..=(class, u64::MAX)).next().is_some()
     }
 
-    fn drop_oldest(&mut self) {
+    fn drop_oldest(&mut self, under_way: &BTreeSet<u64>) {
         let telemetry = self.index.range((Class::Telemetry, 0)..).next();
         let oldest = telemetry.or_else(|| self.index.iter().min_by_key(|((_, number), _)| *number)).map(|(key, _)| *key);
         if let Some((class, number)) = oldest {
-            self.dropped += 1;
+            if under_way.contains(&number) {
+                self.doubtful.insert(number);
+            } else {
+                self.dropped += 1;
+            }
             self.take_out(class, number);
         }
     }
@@ -231,6 +244,10 @@ impl Outbox {
 /// Whether an error says that the letter itself is damaged or not there; any other may pass.
 fn is_gone(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidData)
+}
+
+fn count(letters: usize) -> u64 {
+    u64::try_from(letters).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -279,13 +296,13 @@ mod tests {
     fn the_oldest_telemetry_is_dropped_first_and_then_the_oldest_of_all() {
         let (mut outbox, now) = (Outbox::in_memory(4, 1000), Instant::now());
         let mix = [(Class::Event, "e1"), (Class::Telemetry, "t1"), (Class::Event, "e2"), (Class::Telemetry, "t2"), (Class::Answer, "a1"), (Class::Event, "e3")];
-        outbox.change(&[], mix.map(|(class, text)| letter(class, text)).into(), now);
+        outbox.change(&[], mix.map(|(class, text)| letter(class, text)).into(), &BTreeSet::new(), now);
         assert_eq!((texts(&mut outbox, Class::Telemetry), outbox.figures().dropped), (vec![], 2));
-        outbox.change(&[], vec![letter(Class::Telemetry, "t3")], now);
+        outbox.change(&[], vec![letter(Class::Telemetry, "t3")], &BTreeSet::new(), now);
         assert_eq!(outbox.figures(), Figures { waiting: 4, dropped: 3, errors: 0 });
-        outbox.change(&[], vec![letter(Class::Event, "e4")], now);
+        outbox.change(&[], vec![letter(Class::Event, "e4")], &BTreeSet::new(), now);
         assert_eq!((texts(&mut outbox, Class::Event), texts(&mut outbox, Class::Answer)), (vec!["e2".into(), "e3".into(), "e4".into()], vec!["a1".into()]));
-        outbox.change(&[], vec![letter(Class::Report, &"x".repeat(2000))], now);
+        outbox.change(&[], vec![letter(Class::Report, &"x".repeat(2000))], &BTreeSet::new(), now);
         assert_eq!(outbox.figures().waiting, 1, "a letter over the limit stands alone");
     }
 
@@ -293,7 +310,7 @@ mod tests {
     fn a_disk_that_gives_nothing_back_for_a_moment_costs_no_message_and_no_order() {
         let (shelf, now) = (Shelf::default(), Instant::now());
         let mut outbox = Outbox::with_table(Box::new(shelf.clone()), 100, 10_000).unwrap();
-        outbox.change(&[], vec![letter(Class::Event, "1"), letter(Class::Event, "2")], now);
+        outbox.change(&[], vec![letter(Class::Event, "1"), letter(Class::Event, "2")], &BTreeSet::new(), now);
         *shelf.unread.lock().unwrap() = Some(io::ErrorKind::Other);
         assert_eq!(outbox.read(Class::Event, 0, 10, 1000, now), vec![]);
         *shelf.unread.lock().unwrap() = None;
@@ -310,19 +327,32 @@ mod tests {
     fn a_full_disk_loses_nothing_and_agrees_again_when_there_is_room() {
         let (shelf, now) = (Shelf::default(), Instant::now());
         let mut outbox = Outbox::with_table(Box::new(shelf.clone()), 100, 10_000).unwrap();
-        outbox.change(&[], vec![letter(Class::Event, "1"), letter(Class::Event, "2")], now);
+        outbox.change(&[], vec![letter(Class::Event, "1"), letter(Class::Event, "2")], &BTreeSet::new(), now);
         assert_eq!((shelf.letters.lock().unwrap().len(), outbox.owes()), (2, None));
         *shelf.full.lock().unwrap() = true;
-        outbox.change(&[1], vec![letter(Class::Event, "3")], now);
+        outbox.change(&[1], vec![letter(Class::Event, "3")], &BTreeSet::new(), now);
         assert_eq!((texts(&mut outbox, Class::Event), outbox.owes().is_some()), (vec!["2".into(), "3".into()], true));
         *shelf.full.lock().unwrap() = false;
-        outbox.change(&[2], vec![], now);
+        outbox.change(&[2], vec![], &BTreeSet::new(), now);
         assert_eq!(shelf.letters.lock().unwrap().len(), 2, "a disk that took nothing is left alone for a second");
-        outbox.change(&[], vec![], now + REST);
+        outbox.change(&[], vec![], &BTreeSet::new(), now + REST);
         let kept: Vec<_> = shelf.letters.lock().unwrap().values().map(|letter| letter.text.clone()).collect();
         assert_eq!((kept, outbox.owes(), outbox.figures()), (vec!["3".to_owned()], None, Figures { waiting: 1, dropped: 0, errors: 1 }));
         let mut again = Outbox::with_table(Box::new(shelf), 100, 10_000).unwrap();
-        again.change(&[], vec![letter(Class::Event, "4")], now);
+        again.change(&[], vec![letter(Class::Event, "4")], &BTreeSet::new(), now);
         assert_eq!(texts(&mut again, Class::Event), ["3", "4"]);
+    }
+
+    #[test]
+    fn a_letter_that_is_dropped_on_its_way_counts_only_when_it_comes_back() {
+        let (mut outbox, now) = (Outbox::in_memory(3, 1000), Instant::now());
+        let letters = |texts: &[&str]| texts.iter().map(|text| letter(Class::Event, text)).collect::<Vec<_>>();
+        outbox.change(&[], letters(&["1", "2", "3"]), &BTreeSet::new(), now);
+        outbox.change(&[], letters(&["4", "5"]), &[1, 2].into(), now);
+        assert_eq!(outbox.figures(), Figures { waiting: 3, dropped: 0, errors: 0 }, "nobody knows yet");
+        outbox.change(&[1], vec![], &[2].into(), now);
+        assert_eq!(outbox.figures().dropped, 0, "the first arrived");
+        outbox.change(&[], letters(&["6"]), &BTreeSet::new(), now);
+        assert_eq!((texts(&mut outbox, Class::Event), outbox.figures().dropped), (vec!["4".into(), "5".into(), "6".into()], 2), "2 came back, and 3 had to go");
     }
 }

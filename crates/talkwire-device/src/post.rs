@@ -12,7 +12,7 @@ use crate::outbox::Outbox;
 use crate::rate::Window;
 use crate::seal::Seal;
 use lane::{Fate, Lane};
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -261,10 +261,11 @@ async fn work(shared: Arc<Shared>, mut outbox: Outbox) {
         let readable = outbox.unread(now).is_none();
         if changes || readable && wants.iter().any(|(class, after)| outbox.has(*class, *after)) {
             let done = std::mem::take(&mut acknowledged);
+            let under_way: BTreeSet<u64> = lanes.iter().flat_map(Lane::under_way).collect();
             // One thread at a time, which may wait for the disk; nobody but this task waits for it.
             let turn = tokio::task::spawn_blocking(move || {
                 if changes {
-                    outbox.change(&done, letters, now);
+                    outbox.change(&done, letters, &under_way, now);
                 }
                 let read: Vec<_> = wants.into_iter().map(|(class, after)| (class, outbox.read(class, after, lane::FLYING, lane::BYTES, now))).collect();
                 (outbox, read)

@@ -3,8 +3,8 @@
 use super::{Call, Outcome, Point, RECOVERY, Shown, integrity};
 use crate::faults::controller::Controller;
 use crate::faults::grip::{Grip, held};
-use crate::keeper;
 use crate::faults::lone_broker::LoneBroker;
+use crate::keeper;
 use crate::machine::Folder;
 use crate::server::Process;
 use anyhow::{Context, Result, bail};

@@ -298,7 +298,8 @@ fn settle(api: &Api, over: &dyn Fn() -> bool, book: &mut Book) {
                 if let Some(channel) = channel.filter(|_| !book.sets.iter().any(|(known, _)| *known == id)) {
                     book.sets.push((id.clone(), channel));
                 }
-                if !over() && status == "proposed"
+                if !over()
+                    && status == "proposed"
                     && let Err(error) = api.post(&format!("/changesets/{id}/reject"), &json!({}))
                 {
                     book.broken.push(format!("a proposal could not be taken away: {error:#}"));

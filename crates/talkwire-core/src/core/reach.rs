@@ -16,8 +16,9 @@ fn at_most(moment: &mut Option<i64>, latest: i64) {
     *moment = moment.map(|at| at.min(latest));
 }
 
-/// No deadline is farther off than it can be, and nothing happened in the future.
-pub(super) fn of_set(set: &mut Changeset, now_ms: i64) {
+/// No deadline is farther off than it can be, and nothing happened in the future. Returns whether anything was.
+pub(super) fn of_set(set: &mut Changeset, now_ms: i64) -> bool {
+    let before = (set.created_ms, set.approve_before_ms, set.deadline_ms, set.retry_ms);
     let window = i64::try_from(set.rollback_s).unwrap_or(i64::MAX / 1_000).saturating_mul(1_000);
     set.created_ms = set.created_ms.min(now_ms);
     set.approve_before_ms = set.approve_before_ms.min(now_ms + APPROVAL_MS);
@@ -25,6 +26,7 @@ pub(super) fn of_set(set: &mut Changeset, now_ms: i64) {
     at_most(&mut set.deadline_ms, now_ms.saturating_add(window));
     at_most(&mut set.retry_ms, now_ms + PAUSE_MS);
     set.operations.iter_mut().for_each(|operation| at_most(&mut operation.deadline_ms, now_ms.saturating_add(window)));
+    before != (set.created_ms, set.approve_before_ms, set.deadline_ms, set.retry_ms)
 }
 
 /// See [`of_set`]. A command waits for its turn for twice its time at most.

@@ -53,6 +53,11 @@ impl Lane {
         self.ready.is_empty() && self.flying.len() < FLYING && self.rest_until.is_none_or(|until| until <= now)
     }
 
+    /// The letters that were read and are not done with.
+    pub(super) fn under_way(&self) -> impl Iterator<Item = u64> {
+        self.flying.keys().copied().chain(self.ready.iter().map(|(number, _)| *number))
+    }
+
     pub(super) fn load(&mut self, letters: Vec<(u64, Letter)>) {
         if let Some((last, _)) = letters.last() {
             self.read_to = self.read_to.max(*last);
