@@ -79,18 +79,21 @@ impl Story {
         let mut process = self.start(held(&std::env::current_exe()?), folder)?;
         let injection = point.map(|point| point.injection(&data));
         let mut grip = Grip::take(&process, injection.as_ref(), folder.path().join("strace.log"))?;
-        let since = Instant::now();
+        let (since, mut calls) = (Instant::now(), Vec::new());
         if self.is_online(&mut process, since, folder)? {
             let trouble = point.is_some();
             let first_done = self.changes("first", 11, &data, trouble);
+            if trouble && grip.injected() == 0 {
+                // Until the deadline of what nobody confirmed.
+                std::thread::sleep(Duration::from_millis(1_500));
+            }
             if grip.injected() == 0 {
                 self.changes("other", 12, &data, trouble);
             }
             shown.reached = grip.injected() > 0;
-            if shown.reached {
-                // Calls are counted in each thread: another one would fail later.
-                grip.release();
-            }
+            calls = grip.calls(&data);
+            // Calls are counted in each thread: another one would fail later.
+            grip.release();
             self.first_done = first_done;
             shown.recovered = Some(self.recovery(&data));
             if !process.is_alive() {
@@ -103,7 +106,6 @@ impl Story {
                 self.book.broken.push("it did not start".into());
             }
         }
-        let calls = grip.calls(&data);
         shown.reached |= grip.injected() > 0;
         process.kill();
         grip.release();
