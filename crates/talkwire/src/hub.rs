@@ -2,6 +2,8 @@
 
 mod event;
 mod post;
+#[cfg(test)]
+mod trial;
 mod turn;
 mod writer;
 

@@ -17,6 +17,8 @@ const DEVICE: &str = "keeper-1";
 const PLACE: &str = "/devices/home/bench/keeper-1";
 /// The command that the device never answers.
 const HANGS: Duration = Duration::from_secs(3);
+/// Its end is seen later than it was when the disk is busy with other things; by a clock's fault it would come at once, or never.
+const SEEN_WITHIN: Duration = Duration::from_secs(5);
 /// Every set is over within this.
 const ENDED: Duration = Duration::from_secs(60);
 
@@ -64,12 +66,12 @@ fn story(number: u64, folder: &Folder) -> Result<Outcome<Shown>> {
     std::thread::sleep(Duration::from_secs(1));
     clock.jump(jump)?;
     acked.extend(publish(ports, 6, &mut broken)?);
-    let (hung, drift) = timed.join().map_err(|_| anyhow::anyhow!("the command's thread broke"))??;
-    shown.timeout_drift = drift;
+    let (hung, early, late) = timed.join().map_err(|_| anyhow::anyhow!("the command's thread broke"))??;
+    shown.timeout_drift = early.max(late);
     let took = hung["timings"]["ended_ms"].as_i64().zip(hung["timings"]["created_ms"].as_i64()).map(|(ended, created)| ended - created);
     // The device gives up at the same time, and its word may come after the end.
     let over = matches!(hung["status"].as_str(), Some("timed_out" | "failed_late"));
-    if !over || shown.timeout_drift > DRIFT || took.is_none_or(|took| (took - HANGS.as_millis() as i64).abs() > 1_000) {
+    if !over || early > DRIFT || late > SEEN_WITHIN || took.is_none_or(|took| (took - HANGS.as_millis() as i64).abs() > 1_000) {
         broken.push(format!(
             "a command of 3 s ended {} ms off as {}, and took {took:?} ms by the server's clock",
             shown.timeout_drift.as_millis(),
@@ -162,8 +164,8 @@ fn publish(ports: Ports, from: u64, broken: &mut Vec<String>) -> Result<Vec<u64>
     Ok(acked)
 }
 
-/// The command at its end, and by how much its time was missed: it began between the asking and the answer.
-fn hang(api: &Api) -> Result<(Value, Duration)> {
+/// The command at its end, and by how much it was too early or too late: it began between the asking and the answer.
+fn hang(api: &Api) -> Result<(Value, Duration, Duration)> {
     let body = json!({"tenant": "home", "site": "bench", "device_id": DEVICE, "op": "system.get_logs", "args": {}, "timeout_ms": HANGS.as_millis() as u64});
     let asked = Instant::now();
     let (_, command) = api.answer("/commands", Some(&body))?;
@@ -172,7 +174,7 @@ fn hang(api: &Api) -> Result<(Value, Duration)> {
     let ended =
         api.wait_for(&format!("/commands/{id}"), Duration::from_secs(15), |command| (!command["timings"]["ended_ms"].is_null()).then(|| command.clone()))?;
     let (longest, shortest) = (asked.elapsed(), answered.elapsed());
-    Ok((ended, shortest.saturating_sub(HANGS).max(HANGS.saturating_sub(longest))))
+    Ok((ended, HANGS.saturating_sub(longest), shortest.saturating_sub(HANGS)))
 }
 
 fn propose(api: &Api, channel: u64) -> Result<(String, String)> {
