@@ -200,7 +200,7 @@ fn api(data: &PathBuf, ports: Ports) -> Result<Api> {
 /// One part of the story. `trouble`: the disk may fail meanwhile.
 fn play(api: &Api, ports: Ports, book: &mut Book, channel: u64, trouble: bool) {
     // The device joins; it cannot while nothing can be stored.
-    let _ = api.wait_for(PLACE, Duration::from_secs(if trouble { 2 } else { 10 }), |device| {
+    let _ = api.wait_for(PLACE, Duration::from_secs(if trouble { 2 } else { 20 }), |device| {
         (device["online"] == true && device["capabilities"].as_array().is_some_and(|ops| ops.iter().any(|op| op == "wifi.set_channel"))).then_some(())
     });
     match Controller::connect(ports.mqtt, &format!("numbers-{channel}"), &[]) {
