@@ -150,7 +150,9 @@ fn judge(case: &str, wish: &Wish, only: Option<&str>, trial: &Trial<'_>) -> Resu
         eprintln!("  {word:<5} {}: {what}", point.told());
         Ok(Outcome { broken: outcome.broken, seen: (point.clone(), outcome.seen) })
     };
-    let seen = trials::run(&mut row, count, AT_ONCE, one, |number| format!("TALKWIRE_FAULTS_SITE='{}' cargo xtask faults --only disk --trials 9999", point(number).told()));
+    let seen = trials::run(&mut row, count, AT_ONCE, one, |number| {
+        format!("TALKWIRE_FAULTS_SITE='{}' cargo xtask faults --only disk --trials 9999", point(number).told())
+    });
     let reached: Vec<_> = seen.iter().filter(|(_, shown)| shown.reached).collect();
     let sum = |of: &dyn Fn(&Shown) -> u64| seen.iter().map(|(_, shown)| of(shown)).sum::<u64>();
     let slowest = reached.iter().filter_map(|(_, shown)| shown.recovered).max().unwrap_or_default();

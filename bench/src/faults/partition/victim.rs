@@ -18,6 +18,8 @@ use std::time::{Duration, Instant};
 
 /// A will may come this long after one and a half keep-alives.
 const GRACE: Duration = Duration::from_secs(1);
+/// Whoever takes nothing of what is sent to it is given up after this, whatever its keep-alive (`Limits::stall_timeout` of the broker).
+const STALL: Duration = Duration::from_secs(20);
 /// A will that is later than this does not come any more.
 const AT_MOST_LATE: Duration = Duration::from_secs(60);
 /// Every so many clients one listens to messages so large that what it does not take piles up.
@@ -80,13 +82,14 @@ fn one(number: u64, keep_alive_s: u16, healthy: Duration, server: SocketAddr, pr
 
     let mut broken = Vec::new();
     let delay = offline.map(|at| at.saturating_duration_since(last_up));
+    let earliest = if listens && death == Death::Clogs { keep_alive.min(STALL) } else { keep_alive };
     let how = if listens { "listening to much" } else { "listening to nothing" };
     match delay {
         None => broken.push(format!("{id}: no will came ({death:?}, {how}, keep-alive {keep_alive_s} s)")),
         Some(delay) if delay > bound => {
             broken.push(format!("{id}: the will came {delay:.1?} after the last byte, keep-alive {keep_alive_s} s ({death:?}, {how})"))
         }
-        Some(delay) if delay < keep_alive => {
+        Some(delay) if delay < earliest => {
             broken.push(format!("{id}: the will came after {delay:.1?} already, keep-alive {keep_alive_s} s ({death:?}, {how})"))
         }
         Some(_) => {}
