@@ -45,6 +45,18 @@ impl Api {
         read(path, answer)
     }
 
+    /// Asks, or orders when there is a body: the status and the JSON of whatever is answered.
+    pub fn answer(&self, path: &str, body: Option<&Value>) -> Result<(u16, Value)> {
+        let url = format!("{}{path}", self.base);
+        let answer = match body {
+            None => self.agent.get(url).header("authorization", &self.token).call(),
+            Some(body) => self.agent.post(url).header("authorization", &self.token).send_json(body),
+        };
+        let mut answer = answer.with_context(|| format!("{path} is not answered"))?;
+        let body = answer.body_mut().read_json().with_context(|| format!("{path} is not answered in JSON"))?;
+        Ok((answer.status().as_u16(), body))
+    }
+
     /// All items of a list, page after page.
     pub fn each(&self, path: &str, mut take: impl FnMut(&Value)) -> Result<()> {
         let mut after = String::new();

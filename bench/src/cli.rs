@@ -3,6 +3,7 @@
 use crate::crash;
 use crate::faults;
 use crate::figures::{self, FIGURES};
+use crate::keeper;
 use crate::machine::sync_ms;
 use crate::play;
 use anyhow::{Result, bail};
@@ -56,7 +57,7 @@ enum Task {
         #[arg(long, value_name = "BROKER", conflicts_with = "kind")]
         broker: Option<crash::Outside>,
     },
-    /// Bring faults about (a broker that is away, dead cables) and judge what came of each.
+    /// Bring faults about (a broker that is away, dead cables, a failing disk, a wrong clock) and judge what came of each.
     #[command(after_help = AFTER)]
     Faults {
         /// Only this fault; may be given several times. Default: all.
@@ -88,6 +89,16 @@ enum Task {
         /// How many messages a second.
         per_second: u32,
     },
+    /// Be a device on the SDK with a setting in a file.
+    #[command(hide = true)]
+    PlayKeeper {
+        /// The broker.
+        addr: SocketAddr,
+        /// Where it keeps its data.
+        folder: PathBuf,
+        /// Its id.
+        id: String,
+    },
 }
 
 /// Runs what was asked for.
@@ -96,6 +107,7 @@ pub fn main() -> Result<ExitCode> {
         Task::Bench { name, json, seconds } => bench(&name, json, seconds),
         Task::PlayNumbers(how) => play::numbers(how).map(|()| ExitCode::SUCCESS),
         Task::PlayDevice { addr, folder, per_second } => play::device(addr, folder, per_second).map(|()| ExitCode::SUCCESS),
+        Task::PlayKeeper { addr, folder, id } => keeper::run(addr, &folder, &id).map(|()| ExitCode::SUCCESS),
         Task::Faults { only, trials, seconds, seed, json } => faults::run(&only, trials, seconds, seed, json),
         Task::Crash { trials, json, seed, broker: Some(broker), .. } => crash::run_outside(broker, trials, json, seed),
         Task::Crash { trials, json, seed, kind, broker: None } => crash::run(trials, json, seed, kind),

@@ -1,9 +1,15 @@
-//! Faults that nobody chooses: a broker that is away, cables that go dead. Each is brought about for real, many times, and judged.
+//! Faults that nobody chooses: a broker that is away, cables that go dead, a disk that fails, a clock that is wrong. Each is brought about for real, many times, and judged.
 
+mod clock;
 mod collector;
+mod controller;
+mod disk;
+mod grip;
+mod lone_broker;
 mod outage;
 mod partition;
 mod player;
+mod relay;
 mod row;
 mod trials;
 
@@ -21,16 +27,22 @@ pub enum Fault {
     Outage,
     /// Connections that stay open and carry nothing any more (R13).
     Partition,
+    /// The clock jumps, stands still, or is wrong from the start (R7).
+    Clock,
+    /// A call of the disk fails, once or from then on (R8).
+    Disk,
 }
 
 impl Fault {
     /// In the order in which they are run.
-    const ALL: &'static [Self] = &[Self::Outage, Self::Partition];
+    const ALL: &'static [Self] = &[Self::Outage, Self::Partition, Self::Clock, Self::Disk];
 
     fn run(self, wish: &Wish) -> Result<Vec<Row>> {
         match self {
             Self::Outage => outage::run(wish),
             Self::Partition => partition::run(wish),
+            Self::Clock => clock::run(wish),
+            Self::Disk => disk::run(wish),
         }
     }
 

@@ -6,6 +6,7 @@ mod cli;
 mod crash;
 mod faults;
 mod figures;
+mod keeper;
 mod load;
 mod machine;
 mod member;

@@ -38,7 +38,7 @@ const TASKS: &[Task] = &[
     Task {
         name: "faults",
         takes: "[--only FAULT] [--trials N] [--seconds S] [--json]",
-        about: "keep the broker away, let cables go dead; judge what came of it",
+        about: "keep the broker away, let cables go dead, make disk and clock fail; judge what came of it",
         run: bench::faults,
     },
 ];

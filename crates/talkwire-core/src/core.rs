@@ -5,6 +5,7 @@ mod commands;
 mod devices;
 mod members;
 mod proof;
+mod reach;
 mod rooms;
 mod sessions;
 mod trust;
@@ -83,6 +84,8 @@ pub struct Core {
     hearsay: Hearsay,
     /// Devices that were connected when the server stopped, and until when a diagnosis waits for them.
     returning: BTreeMap<DeviceKey, i64>,
+    /// Sets whose deadlines were drawn back when they were read; written down at the start.
+    drawn_back: Vec<String>,
     life: Life,
     sessions: BTreeMap<String, Session>,
     sets: BTreeMap<String, Changeset>,
@@ -109,8 +112,13 @@ pub struct Core {
 impl Core {
     /// Builds the core from what the store remembers. `seed` and `key` are drawn by the caller.
     ///
-    /// Devices start offline: nobody is connected yet. Deadlines hold as they were.
-    pub fn new(catalogue: Arc<Catalogue>, seed: [u8; 32], key: SigningKey, memory: Memory, now_ms: i64) -> Self {
+    /// Devices start offline: nobody is connected yet. Deadlines hold as they were, unless a clock that ran ahead wrote them.
+    pub fn new(catalogue: Arc<Catalogue>, seed: [u8; 32], key: SigningKey, mut memory: Memory, now_ms: i64) -> Self {
+        memory.devices.iter_mut().for_each(|device| reach::of_device(device, now_ms));
+        memory.commands.iter_mut().filter(|command| !command.status.has_ended()).for_each(|command| reach::of_command(command, now_ms));
+        memory.sessions.iter_mut().for_each(|session| reach::of_session(session, now_ms));
+        let open = memory.changesets.iter_mut().filter(|set| !set.status.has_ended());
+        let drawn_back = open.filter_map(|set| reach::of_set(set, now_ms).then(|| set.changeset_id.clone())).collect();
         let mut core = Self {
             catalogue,
             ids: Ids::new(seed),
@@ -119,6 +127,7 @@ impl Core {
             saved_ms: BTreeMap::new(),
             hearsay: Hearsay::default(),
             returning: BTreeMap::new(),
+            drawn_back,
             life: Life::default(),
             sessions: memory.sessions.into_iter().map(|session| (session.session_id.clone(), session)).collect(),
             sets: memory.changesets.into_iter().map(|set| (set.changeset_id.clone(), set)).collect(),
@@ -165,6 +174,9 @@ impl Core {
         }
         for key in self.devices.keys().cloned().collect::<Vec<_>>() {
             self.save_device(now_ms, &key);
+        }
+        for id in std::mem::take(&mut self.drawn_back) {
+            self.keep_set(now_ms, &id);
         }
         let active: Vec<_> =
             self.sessions.values().filter(|session| session.status == session::SessionStatus::Active).map(|session| session.session_id.clone()).collect();

@@ -41,6 +41,9 @@ pub struct Counters {
     /// Times that it answered that it does not have a tool which it declared.
     #[serde(default)]
     pub refuted_tools: u64,
+    /// Messages whose clock was never set: it counted from 1970.
+    #[serde(default)]
+    pub clock_unset: u64,
 }
 
 /// What is known of a device.

@@ -58,6 +58,8 @@ pub struct EventRow {
 pub enum Flag {
     /// The device's clock was more than five minutes ahead.
     Ahead,
+    /// The device's clock was never set: it counts from 1970.
+    Unset,
     /// It was told more than five minutes after its time: from an outbox, or again.
     Late,
     /// It is older than what the device said before, or its time cannot be true: kept, and not taken.

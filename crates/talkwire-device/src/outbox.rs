@@ -41,6 +41,8 @@ pub(crate) struct Figures {
 pub(crate) struct Outbox {
     table: Option<Box<dyn Table>>,
     rest_until: Option<Instant>,
+    /// When a disk that gave nothing back is asked again.
+    unread_until: Option<Instant>,
     /// Size of each letter, by class and number.
     index: BTreeMap<(Class, u64), usize>,
     bytes: usize,
@@ -63,6 +65,7 @@ impl Outbox {
         Self {
             table: None,
             rest_until: None,
+            unread_until: None,
             index: BTreeMap::new(),
             bytes: 0,
             next: 1,
@@ -143,9 +146,18 @@ impl Outbox {
         self.rest_until
     }
 
+    /// When what could not be read should be tried again, if that is later than now.
+    pub(crate) fn unread(&self, now: Instant) -> Option<Instant> {
+        self.unread_until.filter(|until| *until > now)
+    }
+
     /// The letters of a class after a number: the next ones, at most so many, and so many bytes unless one alone is larger.
-    pub(crate) fn read(&mut self, class: Class, after: u64, most: usize, most_bytes: usize) -> Vec<(u64, Letter)> {
+    pub(crate) fn read(&mut self, class: Class, after: u64, most: usize, most_bytes: usize, now: Instant) -> Vec<(u64, Letter)> {
         let (mut letters, mut bytes) = (Vec::new(), 0);
+        if self.unread(now).is_some() {
+            return letters;
+        }
+        self.unread_until = None;
         let numbers: Vec<_> = self.index.range((class, after + 1)..=(class, u64::MAX)).take(most).map(|((_, number), size)| (*number, *size)).collect();
         for (number, size) in numbers {
             bytes += size;
@@ -159,11 +171,18 @@ impl Outbox {
             };
             match read {
                 Ok(letter) => letters.push((number, letter)),
-                Err(error) => {
+                Err(error) if is_gone(&error) => {
                     self.errors += 1;
                     self.dropped += 1;
-                    tracing::warn!(%error, number, "a waiting message cannot be read; it is dropped");
+                    tracing::warn!(%error, number, "a waiting message is damaged; it is dropped");
                     self.take_out(class, number);
+                }
+                Err(error) => {
+                    // The order is kept: what comes after it waits as well.
+                    self.errors += 1;
+                    tracing::warn!(%error, number, "a waiting message cannot be read now; it is tried again");
+                    self.unread_until = Some(now + REST);
+                    break;
                 }
             }
         }
@@ -222,6 +241,11 @@ impl Outbox {
     }
 }
 
+/// Whether an error says that the letter itself is damaged or not there; any other may pass.
+fn is_gone(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidData)
+}
+
 fn count(letters: usize) -> u64 {
     u64::try_from(letters).unwrap_or(u64::MAX)
 }
@@ -236,6 +260,7 @@ mod tests {
     struct Shelf {
         letters: Arc<Mutex<BTreeMap<u64, Letter>>>,
         full: Arc<Mutex<bool>>,
+        unread: Arc<Mutex<Option<io::ErrorKind>>>,
     }
 
     impl Table for Shelf {
@@ -252,6 +277,9 @@ mod tests {
             Ok(())
         }
         fn read(&mut self, number: u64) -> io::Result<Letter> {
+            if let Some(kind) = *self.unread.lock().unwrap() {
+                return Err(kind.into());
+            }
             self.letters.lock().unwrap().get(&number).cloned().ok_or(io::ErrorKind::NotFound.into())
         }
     }
@@ -261,7 +289,7 @@ mod tests {
     }
 
     fn texts(outbox: &mut Outbox, class: Class) -> Vec<String> {
-        outbox.read(class, 0, 1000, usize::MAX).into_iter().map(|(_, letter)| letter.text).collect()
+        outbox.read(class, 0, 1000, usize::MAX, Instant::now()).into_iter().map(|(_, letter)| letter.text).collect()
     }
 
     #[test]
@@ -276,6 +304,23 @@ mod tests {
         assert_eq!((texts(&mut outbox, Class::Event), texts(&mut outbox, Class::Answer)), (vec!["e2".into(), "e3".into(), "e4".into()], vec!["a1".into()]));
         outbox.change(&[], vec![letter(Class::Report, &"x".repeat(2000))], &BTreeSet::new(), now);
         assert_eq!(outbox.figures().waiting, 1, "a letter over the limit stands alone");
+    }
+
+    #[test]
+    fn a_disk_that_gives_nothing_back_for_a_moment_costs_no_message_and_no_order() {
+        let (shelf, now) = (Shelf::default(), Instant::now());
+        let mut outbox = Outbox::with_table(Box::new(shelf.clone()), 100, 10_000).unwrap();
+        outbox.change(&[], vec![letter(Class::Event, "1"), letter(Class::Event, "2")], &BTreeSet::new(), now);
+        *shelf.unread.lock().unwrap() = Some(io::ErrorKind::Other);
+        assert_eq!(outbox.read(Class::Event, 0, 10, 1000, now), vec![]);
+        *shelf.unread.lock().unwrap() = None;
+        assert_eq!((outbox.unread(now), outbox.unread(now + REST)), (Some(now + REST), None));
+        assert_eq!(outbox.read(Class::Event, 0, 10, 1000, now), vec![], "it is left alone for a second");
+        let read: Vec<_> = outbox.read(Class::Event, 0, 10, 1000, now + REST).into_iter().map(|(_, letter)| letter.text).collect();
+        assert_eq!((read, outbox.figures()), (vec!["1".to_owned(), "2".to_owned()], Figures { waiting: 2, dropped: 0, errors: 1 }));
+        *shelf.unread.lock().unwrap() = Some(io::ErrorKind::InvalidData);
+        assert_eq!(outbox.read(Class::Event, 0, 1, 1000, now + REST), vec![]);
+        assert_eq!(outbox.figures(), Figures { waiting: 1, dropped: 1, errors: 2 }, "what is damaged holds nothing up for ever");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 use talkwire_proto::command::Answer;
@@ -129,18 +129,23 @@ impl Disk for TrialDisk {
 }
 
 #[derive(Default)]
-struct TrialClock(Mutex<Duration>);
+struct TrialClock(Mutex<Duration>, AtomicI64);
 
 impl TrialClock {
     fn pass(&self, time: Duration) {
         *self.0.lock().unwrap() += time;
+    }
+
+    /// The wall clock jumps by so many milliseconds.
+    fn set_wall(&self, by_ms: i64) {
+        self.1.store(by_ms, Ordering::SeqCst);
     }
 }
 
 impl Clock for TrialClock {
     fn now(&self) -> Now {
         let steady = *self.0.lock().unwrap();
-        Now { steady, unix_ms: 1_700_000_000_000 + i64::try_from(steady.as_millis()).unwrap() }
+        Now { steady, unix_ms: 1_700_000_000_000 + self.1.load(Ordering::SeqCst) + i64::try_from(steady.as_millis()).unwrap() }
     }
 }
 
@@ -304,6 +309,25 @@ async fn a_power_cut_at_any_step_of_undoing_ends_undone() {
             assert_eq!(house.keeper.reports().len(), 1, "and it is still reported");
         }
     }
+}
+
+#[tokio::test]
+async fn a_clock_that_jumps_makes_the_device_forget_no_command() {
+    let mut house = House::new().await;
+    assert!(ok(&house.set("a", "first", 3).await));
+    house.manage("changeset.commit", "first").await.unwrap();
+    assert!(ok(&house.set("b", "second", 7).await));
+    // Set by the network after a start in 1970: half a century at once, and only a second has passed.
+    house.clock.set_wall(50 * 365 * 86_400_000);
+    house.clock.pass(Duration::from_secs(101));
+    house.keeper.tick().await;
+    for report in house.keeper.reports() {
+        house.keeper.reported(&report.key, true).await;
+    }
+    let mut house = house.restart().await;
+    house.set("a", "first", 3).await;
+    let times = house.world.applied.lock().unwrap().get(&3).copied();
+    assert_eq!((times, house.state("first").await.as_str()), (Some(1), "committed"), "a command that comes again is not run again");
 }
 
 #[tokio::test]

@@ -56,6 +56,7 @@ pub(crate) fn flag_number(flag: Option<Flag>) -> i64 {
         Some(Flag::Late) => 2,
         Some(Flag::Stale) => 3,
         Some(Flag::Newer) => 4,
+        Some(Flag::Unset) => 5,
     }
 }
 
@@ -65,6 +66,7 @@ pub(crate) fn flag(number: i64) -> Option<Flag> {
         2 => Some(Flag::Late),
         3 => Some(Flag::Stale),
         4 => Some(Flag::Newer),
+        5 => Some(Flag::Unset),
         _ => Some(Flag::Ahead),
     }
 }
@@ -91,7 +93,7 @@ mod tests {
         for one in [Role::User, Role::Guest, Role::Device, Role::Assistant, Role::System] {
             assert_eq!(serde_json::to_value(one).unwrap(), role_word(one));
         }
-        for one in [None, Some(Flag::Ahead), Some(Flag::Late), Some(Flag::Stale), Some(Flag::Newer)] {
+        for one in [None, Some(Flag::Ahead), Some(Flag::Late), Some(Flag::Stale), Some(Flag::Newer), Some(Flag::Unset)] {
             assert_eq!(flag(flag_number(one)), one);
         }
     }

@@ -46,6 +46,7 @@ impl Core {
             device.diagnostics.messages_received += 1;
             device.diagnostics.clock_ahead += u64::from(envelope.ts_ahead);
             device.diagnostics.told_late += u64::from(envelope.ts_behind && matches!(&body, DeviceBody::Telemetry(..) | DeviceBody::Event(..)));
+            device.diagnostics.clock_unset += u64::from(envelope.ts_unset);
         }
         if went_online {
             self.device_came_back(now_ms, &key);
@@ -234,7 +235,8 @@ impl Core {
     }
 
     fn keep_samples(&mut self, now_ms: i64, key: &DeviceKey, envelope: &Envelope, metric: &str, telemetry: Telemetry) {
-        let ts_ms = envelope.ts_ms.filter(|_| !envelope.ts_ahead).unwrap_or(now_ms);
+        // A clock that is wrong beyond doubt neither orders samples nor makes them look old enough to be dropped.
+        let ts_ms = envelope.ts_ms.filter(|_| !envelope.ts_ahead && !envelope.ts_unset).unwrap_or(now_ms);
         let sample = |metric: String, value: Option<f64>, unit: Option<String>, body: Option<Value>| Sample {
             key: key.clone(),
             metric,
@@ -259,6 +261,7 @@ impl Core {
         let flag = match () {
             () if envelope.schema_unknown => Some(Flag::Newer),
             () if envelope.ts_ahead => Some(Flag::Ahead),
+            () if envelope.ts_unset => Some(Flag::Unset),
             () if envelope.ts_behind => Some(Flag::Late),
             () => None,
         };

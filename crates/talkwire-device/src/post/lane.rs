@@ -13,8 +13,8 @@ use tokio::sync::mpsc::UnboundedSender;
 pub(super) const FLYING: usize = 64;
 /// How many bytes of letters are read ahead at once.
 pub(super) const BYTES: usize = 1 << 20;
-/// How long a broker that has no room is left alone.
-const NO_ROOM: Backoff = Backoff { min: Duration::from_secs(1), max: Duration::from_secs(30) };
+/// How long a broker that has no room is left alone. Not long: whoever waits for an answer must not wait for the pause as well.
+const NO_ROOM: Backoff = Backoff { min: Duration::from_secs(1), max: Duration::from_secs(3) };
 
 /// What became of a letter.
 pub(super) struct Fate {

@@ -63,7 +63,7 @@ fn sample() -> impl Strategy<Value = Sample> {
 
 fn event() -> impl Strategy<Value = EventRow> {
     let severity = prop_oneof![Just(Severity::Info), Just(Severity::Warning), Just(Severity::Error), Just(Severity::Critical)];
-    let flag = option::of(prop_oneof![Just(Flag::Ahead), Just(Flag::Late), Just(Flag::Stale), Just(Flag::Newer)]);
+    let flag = option::of(prop_oneof![Just(Flag::Ahead), Just(Flag::Late), Just(Flag::Stale), Just(Flag::Newer), Just(Flag::Unset)]);
     (text(), severity, value(), any::<i64>(), any::<i64>(), flag).prop_map(|(event_type, severity, data, ts_ms, received_ms, flag)| EventRow {
         key: made::key("ap-1"),
         event_type,

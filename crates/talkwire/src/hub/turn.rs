@@ -34,6 +34,11 @@ impl Turn {
         self.batch.is_empty()
     }
 
+    /// Tells whoever waits for this turn that nothing can be stored now.
+    pub fn refuse(&mut self, why: &str) {
+        self.batch.refuse(why);
+    }
+
     /// The batch, with rows that were overwritten within it left out.
     pub fn finish(&mut self) -> Batch {
         let mut batch = std::mem::take(&mut self.batch);
