@@ -5,8 +5,10 @@ mod commands;
 mod devices;
 mod members;
 mod proof;
+mod reach;
 mod rooms;
 mod sessions;
+mod trust;
 mod web;
 
 use crate::audit::Chains;
@@ -20,11 +22,12 @@ use crate::ids::Ids;
 use crate::input::{Ask, Input, Origin};
 use crate::refusal::Refusal;
 use crate::session::{self, Session};
+use crate::topology::{Hearsay, View};
 use ed25519_dalek::SigningKey;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use talkwire_proto::{DeviceKey, Inbound, limits};
+use talkwire_proto::{DeviceKey, Inbound, Site, Tenant, limits};
 
 /// What the store remembers when the server starts.
 #[derive(Debug, Clone, Default)]
@@ -78,8 +81,11 @@ pub struct Core {
     key: SigningKey,
     devices: BTreeMap<DeviceKey, Device>,
     saved_ms: BTreeMap<DeviceKey, i64>,
+    hearsay: Hearsay,
     /// Devices that were connected when the server stopped, and until when a diagnosis waits for them.
     returning: BTreeMap<DeviceKey, i64>,
+    /// Sets whose deadlines were drawn back when they were read; written down at the start.
+    drawn_back: Vec<String>,
     life: Life,
     sessions: BTreeMap<String, Session>,
     sets: BTreeMap<String, Changeset>,
@@ -106,15 +112,22 @@ pub struct Core {
 impl Core {
     /// Builds the core from what the store remembers. `seed` and `key` are drawn by the caller.
     ///
-    /// Devices start offline: nobody is connected yet. Deadlines hold as they were.
-    pub fn new(catalogue: Arc<Catalogue>, seed: [u8; 32], key: SigningKey, memory: Memory, now_ms: i64) -> Self {
+    /// Devices start offline: nobody is connected yet. Deadlines hold as they were, unless a clock that ran ahead wrote them.
+    pub fn new(catalogue: Arc<Catalogue>, seed: [u8; 32], key: SigningKey, mut memory: Memory, now_ms: i64) -> Self {
+        memory.devices.iter_mut().for_each(|device| reach::of_device(device, now_ms));
+        memory.commands.iter_mut().filter(|command| !command.status.has_ended()).for_each(|command| reach::of_command(command, now_ms));
+        memory.sessions.iter_mut().for_each(|session| reach::of_session(session, now_ms));
+        let open = memory.changesets.iter_mut().filter(|set| !set.status.has_ended());
+        let drawn_back = open.filter_map(|set| reach::of_set(set, now_ms).then(|| set.changeset_id.clone())).collect();
         let mut core = Self {
             catalogue,
             ids: Ids::new(seed),
             key,
             devices: memory.devices.into_iter().map(|device| (device.key.clone(), device)).collect(),
             saved_ms: BTreeMap::new(),
+            hearsay: Hearsay::default(),
             returning: BTreeMap::new(),
+            drawn_back,
             life: Life::default(),
             sessions: memory.sessions.into_iter().map(|session| (session.session_id.clone(), session)).collect(),
             sets: memory.changesets.into_iter().map(|set| (set.changeset_id.clone(), set)).collect(),
@@ -161,6 +174,9 @@ impl Core {
         }
         for key in self.devices.keys().cloned().collect::<Vec<_>>() {
             self.save_device(now_ms, &key);
+        }
+        for id in std::mem::take(&mut self.drawn_back) {
+            self.keep_set(now_ms, &id);
         }
         let active: Vec<_> =
             self.sessions.values().filter(|session| session.status == session::SessionStatus::Active).map(|session| session.session_id.clone()).collect();
@@ -210,7 +226,7 @@ impl Core {
 
     fn take(&mut self) -> Vec<Effect> {
         // Samples and events change nothing that could be due; everything else may.
-        let quiet = |effect: &Effect| matches!(effect, Effect::Save(Save::Sample(_) | Save::Event(_)) | Effect::Notify(Notice::Event(_)));
+        let quiet = |effect: &Effect| matches!(effect, Effect::Save(Save::Sample(_) | Save::Event(_)) | Effect::Notify(Notice::Event(_)) | Effect::Withhold);
         if self.out.is_empty() || !self.out.iter().all(quiet) {
             self.alarm_ms = self.next_alarm();
         }
@@ -327,6 +343,11 @@ impl Core {
     /// One device.
     pub fn device(&self, key: &DeviceKey) -> Option<&Device> {
         self.devices.get(key)
+    }
+
+    /// What devices say of the network of a site.
+    pub fn topology(&self, tenant: &Tenant, site: &Site) -> View {
+        self.hearsay.view(tenant, site, self.devices.values())
     }
 
     /// A session that is still in memory.

@@ -48,6 +48,35 @@ fn hash(level: i64) -> String {
 }
 
 #[tokio::test]
+async fn a_rehearsal_touches_nothing_holds_the_device_and_is_reported_as_taken_back() {
+    let mut bench = bench().await;
+    assert!(bench.set("c0", "first", 4, 60.0).await["error"].is_null());
+    bench.controller.ask("k0", "changeset.commit", json!({"changeset_id": "first"})).await;
+    let before = (bench.lamp.applied.load(Ordering::SeqCst), bench.lamp.restored.load(Ordering::SeqCst));
+    let ask = json!({"changeset_id": "s.rehearsal.0", "op": "lamp.set_level", "args": {"level": 9}, "timeout_s": 1});
+    let answer = bench.controller.ask("r", "changeset.rehearse", ask).await;
+    assert_eq!((&answer["result"]["config_hash"], &answer["result"]["previous_hash"]), (&json!(hash(4)), &json!(hash(4))));
+    let meanwhile = bench.set("c1", "s", 9, 5.0).await;
+    assert_eq!(meanwhile["error"]["code"], "E_LLM_CHANGESET_CONFLICT", "one at a time");
+    let undone = bench.undone().await;
+    assert_eq!(undone, json!({"changeset_id": "s.rehearsal.0", "reason": "deadline", "restored_hash": hash(4)}));
+    assert_eq!((bench.lamp.applied.load(Ordering::SeqCst), bench.lamp.restored.load(Ordering::SeqCst)), before, "nobody noticed");
+    assert!(bench.set("c2", "s", 9, 60.0).await["error"].is_null(), "and the change itself may follow");
+    assert_eq!(bench.lamp.level(), 9);
+}
+
+#[tokio::test]
+async fn a_rehearsal_over_a_power_cut_is_taken_back_at_the_start() {
+    let mut bench = bench().await;
+    let ask = json!({"changeset_id": "s.rehearsal.0", "op": "lamp.set_level", "args": {"level": 9}, "timeout_s": 600});
+    assert!(bench.controller.ask("r", "changeset.rehearse", ask).await["error"].is_null());
+    bench.restart().await;
+    assert_eq!(bench.undone().await, json!({"changeset_id": "s.rehearsal.0", "reason": "restart", "restored_hash": hash(0)}));
+    let unknown = json!({"changeset_id": "t.rehearsal.0", "op": "lamp.explode", "args": {}, "timeout_s": 1});
+    assert_eq!(bench.controller.ask("u", "changeset.rehearse", unknown).await["error"]["code"], "E_UNKNOWN_OP");
+}
+
+#[tokio::test]
 async fn a_confirmed_change_stays_and_says_what_runs() {
     let mut bench = bench().await;
     let prepared =

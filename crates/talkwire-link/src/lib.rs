@@ -26,6 +26,7 @@ mod events;
 mod link;
 mod message;
 mod outgoing;
+mod pulse;
 mod session;
 #[cfg(feature = "stranger")]
 pub mod stranger;

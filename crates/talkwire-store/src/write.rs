@@ -2,7 +2,7 @@
 
 use crate::error::{Doing, StoreError};
 use crate::names::Names;
-use crate::words::{role_word, severity_word, signed, to_text};
+use crate::words::{flag_number, role_word, severity_word, signed, to_text};
 use rusqlite::{Connection, params};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -133,7 +133,7 @@ impl Batch<'_> {
         let device = self.names.device(self.db, &event.key)?;
         let data = to_text("an event", &event.data)?;
         let sql = "INSERT INTO event (device, event_type, severity, ts_ms, received_ms, flagged, data) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
-        let values = params![device, event.event_type, severity_word(event.severity), event.ts_ms, event.received_ms, event.flagged, data];
+        let values = params![device, event.event_type, severity_word(event.severity), event.ts_ms, event.received_ms, flag_number(event.flag), data];
         self.run(sql, values, || format!("saving event {} of {}", event.event_type, event.key))
     }
 

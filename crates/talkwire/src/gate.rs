@@ -1,7 +1,7 @@
 //! The gate: who may connect to the broker, and what becomes of each message. A PUBACK waits here for the commit.
 
 use crate::clock::Clock;
-use crate::hub::{Event, How, HubHandle};
+use crate::hub::{Event, How, HubHandle, Stored, Waiter};
 use crate::identity::Identity;
 use crate::payload_keys::PayloadKeys;
 use crate::probe::Probe;
@@ -112,14 +112,16 @@ impl Gate for HouseGate {
         }
         let verdict = verdict(&read, &publish);
         let (done, committed) = oneshot::channel();
-        let event = Event::Message { from, topic: publish.topic, read, payload: text, how: How::Own, done: Some(done) };
+        let event = Event::Message { from, topic: publish.topic, read, payload: text, how: How::Own, done: Some(Waiter::Router(done)) };
         if self.hub.offer(event).is_err() {
             return now(PublishVerdict::Refuse(PublishRefusal::QuotaExceeded));
         }
         Box::pin(async move {
             match committed.await {
-                Ok(true) => verdict,
-                Ok(false) | Err(_) => PublishVerdict::Refuse(PublishRefusal::QuotaExceeded),
+                Ok(Stored::Yes) => verdict,
+                // What is retained is what was taken last; what is old is nobody's news.
+                Ok(Stored::Withheld) => PublishVerdict::Swallow,
+                Ok(Stored::No) | Err(_) => PublishVerdict::Refuse(PublishRefusal::QuotaExceeded),
             }
         })
     }

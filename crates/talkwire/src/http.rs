@@ -73,6 +73,7 @@ pub fn router(house: Shared) -> Router {
         .route("/devices/{tenant}/{site}/{device_id}/telemetry", get(devices::metrics))
         .route("/devices/{tenant}/{site}/{device_id}/telemetry/{metric}", get(devices::telemetry))
         .route("/devices/{tenant}/{site}/{device_id}/commands", get(devices::commands))
+        .route("/topology", get(devices::topology))
         .route("/commands", get(devices::all_commands).post(devices::send_command))
         .route("/commands/{id}", get(devices::command))
         .route("/commands/{id}/cancel", post(devices::cancel_command))

@@ -2,7 +2,7 @@
 
 use crate::clock::Clock;
 use crate::config::Elsewhere;
-use crate::hub::{Event, Gone, How, HubHandle};
+use crate::hub::{Event, Gone, How, HubHandle, Waiter};
 use crate::identity::Identity;
 use crate::payload_keys::PayloadKeys;
 use bytes::Bytes;
@@ -171,7 +171,7 @@ impl Inbox for HouseInbox {
             }
         };
         let (done, stored) = oneshot::channel();
-        let event = Event::Message { from: claimed(&read), topic: arrived.topic.clone(), read, payload, how, done: Some(done) };
+        let event = Event::Message { from: claimed(&read), topic: arrived.topic.clone(), read, payload, how, done: Some(Waiter::Stored(done)) };
         self.hub.offer(event).ok()?;
         Some(stored)
     }

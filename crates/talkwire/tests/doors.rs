@@ -18,6 +18,10 @@ mod mosquitto;
 mod outage;
 #[path = "doors/outside.rs"]
 mod outside;
+#[path = "doors/rehearsal.rs"]
+mod rehearsal;
+#[path = "doors/replay.rs"]
+mod replay;
 #[allow(dead_code, reason = "the broker's own tests use all of it")]
 #[path = "../../talkwire-broker/tests/outside/script.rs"]
 mod script;
@@ -25,3 +29,5 @@ mod script;
 mod sealed;
 #[path = "doors/speedtest.rs"]
 mod speedtest;
+#[path = "doors/topology.rs"]
+mod topology;

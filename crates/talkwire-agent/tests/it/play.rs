@@ -312,6 +312,8 @@ fn set_of(proposal: &Proposal, language: talkwire_core::Language) -> Changeset {
         after_text: operation.after_text.clone(),
         undoes_itself: true,
         restores_nothing: false,
+        way: Default::default(),
+        rehearsed: false,
         state: OperationState::Planned,
         previous: Value::Null,
         previous_hash: None,

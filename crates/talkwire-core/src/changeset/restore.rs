@@ -112,7 +112,7 @@ fn next_order(set: &mut Changeset, now_ms: i64, at: usize, world: &dyn World, or
 }
 
 /// The arguments that put back what was there: the captured section's values of the same arguments, or those given with the plan.
-fn undo_args(operation: &Operation) -> Option<Map<String, Value>> {
+pub(super) fn undo_args(operation: &Operation) -> Option<Map<String, Value>> {
     let captured = operation.previous.as_object();
     let from_section = captured
         .and_then(|section| operation.args.keys().map(|name| section.get(name).map(|value| (name.clone(), value.clone()))).collect::<Option<Map<_, _>>>());
@@ -219,6 +219,13 @@ fn mark_restored(set: &mut Changeset, now_ms: i64, key: &DeviceKey, hash: Option
     {
         let why = format!("it restored something else than what was there before ({})", &found[..found.floor_char_boundary(12)]);
         return failed(set, now_ms, key, Some(why), orders);
+    }
+    // Only a hash that the device gave, of a change that it proved, shows that it can.
+    if wanted.is_some()
+        && wanted == hash.as_ref()
+        && let Some(first) = first.filter(|operation| operation.undoes_itself && !operation.restores_nothing)
+    {
+        orders.push(Order::Proven { key: key.clone(), op: first.op.clone(), how: "restored" });
     }
     for operation in in_doubt(set, key) {
         restored_as_before(operation);

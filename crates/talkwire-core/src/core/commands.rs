@@ -196,6 +196,7 @@ impl Core {
                 if let Some(next) = self.life.next_turn(now_ms, &command) {
                     self.command_changed(now_ms, next);
                 }
+                self.note_refuted(now_ms, &command);
                 self.step_ended(now_ms, &command);
                 if let Some(changeset_id) = command.changeset_id.clone() {
                     self.report(now_ms, &changeset_id, Report::Ended(Box::new(command)));

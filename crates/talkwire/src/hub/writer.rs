@@ -1,5 +1,6 @@
 //! The writer: commits batch after batch, and only then lets anybody know.
 
+use super::event::Stored;
 use super::outgoing::Ledger;
 use super::post::Post;
 use crate::clock::Clock;
@@ -16,7 +17,9 @@ use talkwire_proto::Code;
 use talkwire_store::Store;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
-/// Pause between two tries to commit while the disk refuses.
+/// Pause before the second try to commit, while nobody has been told anything yet.
+const AT_ONCE: Duration = Duration::from_millis(50);
+/// Pause between later tries, while the disk refuses.
 const RETRY: Duration = Duration::from_millis(500);
 /// What a broker that is not ours has is forgotten at least this often.
 const STRIKE_EVERY: Duration = Duration::from_secs(1);
@@ -27,6 +30,8 @@ const PRUNE_EVERY: Duration = Duration::from_secs(600);
 pub enum Done {
     /// A publisher.
     Message(oneshot::Sender<bool>),
+    /// The broker, with a message that it may pass on after the commit, or may not.
+    Router(oneshot::Sender<Stored>, Stored),
     /// A door that asked.
     Ask(oneshot::Sender<Result<Value, Refusal>>, Result<Value, Refusal>),
     /// A door that read.
@@ -53,6 +58,18 @@ pub struct Batch {
 }
 
 impl Batch {
+    /// Tells whoever waits that it is not stored; what was read is handed out all the same. The rows stay.
+    pub fn refuse(&mut self, why: &str) {
+        for done in self.done.drain(..) {
+            match done {
+                Done::Message(done) => drop(done.send(false)),
+                Done::Router(done, _) => drop(done.send(Stored::No)),
+                Done::Ask(reply, _) => drop(reply.send(Err(Refusal::new(Code::StoreUnavailable, why)))),
+                Done::Read(reply, value) => drop(reply.send(value)),
+            }
+        }
+    }
+
     /// Whether nothing is to be done.
     pub fn is_empty(&self) -> bool {
         self.saves.is_empty() && self.done.is_empty() && self.publishes.is_empty() && self.histories.is_empty() && self.notices.is_empty()
@@ -67,6 +84,7 @@ pub struct Health(Arc<State>);
 struct State {
     degraded: AtomicBool,
     trouble: Mutex<String>,
+    refusal: Mutex<Option<String>>,
     received: AtomicU64,
     repeated: AtomicU64,
     published: AtomicU64,
@@ -93,6 +111,17 @@ impl Health {
     /// Messages that a broker handed over again after they were stored.
     pub fn repeated(&self) -> u64 {
         self.0.repeated.load(Ordering::Relaxed)
+    }
+
+    /// What whoever waits is told now, while nothing can be stored.
+    pub fn refusal(&self) -> Option<String> {
+        if self.is_degraded() { self.0.refusal.lock().ok()?.clone() } else { None }
+    }
+
+    fn refuse(&self, why: Option<String>) {
+        if let Ok(mut refusal) = self.0.refusal.lock() {
+            *refusal = why;
+        }
     }
 
     fn set(&self, trouble: Option<String>) {
@@ -162,21 +191,20 @@ impl Writer {
             if tries == 0 {
                 tracing::error!(%error, rows = batch.saves.len(), "the store refuses; nothing is acknowledged until it takes again");
                 self.health.set(Some(error.to_string()));
-                // Whoever waits is told no at once. The rows are kept and committed when the disk takes again:
-                // a sender that repeats itself is recognised, and nothing was promised.
-                for done in batch.done.drain(..) {
-                    match done {
-                        Done::Message(done) => drop(done.send(false)),
-                        Done::Ask(reply, _) => drop(reply.send(Err(Refusal::new(Code::StoreUnavailable, error.to_string())))),
-                        Done::Read(reply, value) => drop(reply.send(value)),
-                    }
-                }
+                // An error that passes is nobody's business: everything is written and synced anew, and only that counts.
+            } else if tries == 1 {
+                // Whoever waits is told no. The rows are kept and committed when the disk takes again, which those who
+                // asked for something are told too; nothing was promised to a publisher, who says it again.
+                let not_yet = format!("{error}; it is not stored yet, and is as soon as the disk takes again: look before you ask for it again");
+                batch.refuse(&not_yet);
+                self.health.refuse(Some(not_yet));
             }
+            std::thread::sleep(if tries == 0 { AT_ONCE } else { RETRY });
             tries += 1;
-            std::thread::sleep(RETRY);
         }
         if tries > 0 {
             tracing::info!(tries, "the store takes again");
+            self.health.refuse(None);
             self.health.set(None);
         }
         self.under_way.fetch_sub(1, Ordering::AcqRel);
@@ -189,6 +217,7 @@ impl Writer {
         for done in batch.done {
             match done {
                 Done::Message(done) => drop(done.send(true)),
+                Done::Router(done, stored) => drop(done.send(stored)),
                 Done::Ask(reply, answer) => drop(reply.send(answer)),
                 Done::Read(reply, value) => drop(reply.send(value)),
             }
