@@ -106,6 +106,19 @@ pub enum Save {
     Delivered(Delivered),
     /// Such a broker began a new session: the packet identifiers of before mean nothing.
     SessionBegun,
+    /// A message on its way to such a broker, kept until it has acknowledged it.
+    Outgoing(Box<Outgoing>),
+    /// Such a broker has these messages, by their numbers, or they were given up.
+    OutgoingGone(Vec<u64>),
+}
+
+/// A message on its way to a broker that is not ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outgoing {
+    /// Counts up in the order of sending.
+    pub n: u64,
+    /// The message, with QoS 1.
+    pub publish: Publish,
 }
 
 /// A publish.

@@ -97,6 +97,15 @@ impl Batch<'_> {
                 self.run("INSERT OR REPLACE INTO delivery (slot, n, packet_id, fingerprint) VALUES (?1, ?2, ?3, ?4)", values, || "saving a delivery".into())
             }
             Save::SessionBegun => self.run("UPDATE delivery SET packet_id = 0 WHERE packet_id != 0", [], || "beginning a session".into()),
+            Save::Outgoing(row) => {
+                let values = params![signed(row.n), row.publish.topic, row.publish.payload, row.publish.retain];
+                self.run("INSERT OR REPLACE INTO outgoing (n, topic, payload, retain) VALUES (?1, ?2, ?3, ?4)", values, || {
+                    "saving a message on its way".into()
+                })
+            }
+            Save::OutgoingGone(numbers) => {
+                numbers.iter().try_for_each(|n| self.run("DELETE FROM outgoing WHERE n = ?1", [signed(*n)], || "forgetting a message on its way".into()))
+            }
         }
     }
 

@@ -17,6 +17,7 @@ pub use speedtest::routes as speedtest_routes;
 use crate::clock::Clock;
 use crate::hub::HubHandle;
 use crate::identity::Identity;
+use crate::payload_keys::PayloadKeys;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware;
@@ -37,6 +38,8 @@ pub struct House {
     pub reader: Reader,
     /// Who is who.
     pub identity: Arc<Identity>,
+    /// The keys of devices that encrypt their payloads.
+    pub keys: Arc<PayloadKeys>,
     /// The time.
     pub clock: Clock,
     /// The broker, unless it is switched off.

@@ -1,11 +1,13 @@
 //! The event loop: takes what happened in batches, asks the rules, has all effects committed, then acknowledges, publishes and tells.
 
 mod event;
+mod outgoing;
 mod post;
 mod turn;
 mod writer;
 
 pub use event::{Event, How, HubHandle, Overload};
+pub use outgoing::{Gone, Ledger};
 pub use post::Post;
 pub use writer::Health;
 
@@ -44,15 +46,23 @@ pub struct Hub {
 
 impl Hub {
     /// Starts the loop and the writer on threads of their own. `posts` carries publishes out in order; `window` knows the
-    /// deliveries that are stored.
-    pub fn start(core: Core, window: Window, store: Box<dyn Store>, clock: Clock, posts: tokio::sync::mpsc::Sender<Post>, data: &Path) -> Self {
+    /// deliveries that are stored; `ledger` keeps what goes to a broker that is not ours.
+    pub fn start(
+        core: Core,
+        window: Window,
+        store: Box<dyn Store>,
+        ledger: Option<Ledger>,
+        clock: Clock,
+        posts: tokio::sync::mpsc::Sender<Post>,
+        data: &Path,
+    ) -> Self {
         let (events, inbox) = sync_channel(QUEUE);
         let (batches, writer_inbox) = sync_channel(1);
         let (notices, _) = broadcast::channel::<Notice>(8_192);
         let health = Health::default();
         let handle = HubHandle::new(events, notices.clone(), health.clone());
         let under_way = Arc::new(AtomicUsize::new(0));
-        let writer = writer::Writer { store, posts, notices, health, heads: data.join(HEADS), under_way: under_way.clone() };
+        let writer = writer::Writer { store, posts, notices, health, ledger, heads: data.join(HEADS), under_way: under_way.clone() };
         let writer = guarded("writer", move || writer.run(writer_inbox, clock));
         let events = guarded("hub", move || run(core, window, &inbox, &batches, &under_way, clock));
         Self { handle, threads: vec![events, writer] }

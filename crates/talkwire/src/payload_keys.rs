@@ -104,6 +104,13 @@ impl PayloadKeys {
         Ok(Some(count))
     }
 
+    /// How many devices have a key, and how many of these are changing it, for people.
+    pub fn counts(&self) -> serde_json::Value {
+        let rings = self.rings.read().unwrap_or_else(PoisonError::into_inner);
+        let several = rings.values().filter(|ring| ring.keys.len() > 1).count();
+        serde_json::json!({"devices": rings.len(), "changing": several})
+    }
+
     /// The newest key of a device.
     pub fn of(&self, device: &DeviceKey) -> Option<FernetKey> {
         self.with(Some(device.to_string()), |ring| ring.keys.first().cloned()).flatten()

@@ -14,7 +14,6 @@ mod program;
 mod spec;
 #[path = "examples/table.rs"]
 mod table;
-#[expect(dead_code, reason = "the check's own tests use the rest")]
 #[path = "check/tls_door.rs"]
 mod tls_door;
 

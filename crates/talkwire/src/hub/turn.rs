@@ -169,6 +169,8 @@ fn name(save: &Save) -> Option<(u8, String)> {
         | Save::Event(_)
         | Save::Delivered(_)
         | Save::SessionBegun
+        | Save::Outgoing(_)
+        | Save::OutgoingGone(_)
         | Save::Receipt { .. }
         | Save::RoomGone(_)
         | Save::Audit(_)

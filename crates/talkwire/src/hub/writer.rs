@@ -1,12 +1,13 @@
 //! The writer: commits batch after batch, and only then lets anybody know.
 
+use super::outgoing::Ledger;
 use super::post::Post;
 use crate::clock::Clock;
 use serde_json::Value;
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use talkwire_core::effect::{History, Notice};
@@ -17,6 +18,8 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 
 /// Pause between two tries to commit while the disk refuses.
 const RETRY: Duration = Duration::from_millis(500);
+/// What a broker that is not ours has is forgotten at least this often.
+const STRIKE_EVERY: Duration = Duration::from_secs(1);
 /// Old rows are dropped this often.
 const PRUNE_EVERY: Duration = Duration::from_secs(600);
 
@@ -106,6 +109,8 @@ pub struct Writer {
     pub posts: mpsc::Sender<Post>,
     pub notices: broadcast::Sender<Notice>,
     pub health: Health,
+    /// What goes to a broker that is not ours, when there is one.
+    pub ledger: Option<Ledger>,
     /// Signed heads of the audit are written here too, a second place beside the database.
     pub heads: PathBuf,
     /// Batches handed over and not yet committed.
@@ -116,8 +121,12 @@ impl Writer {
     /// Commits until the loop ends.
     pub fn run(mut self, batches: Receiver<Batch>, clock: Clock) {
         let mut pruned = Instant::now();
-        while let Ok(batch) = batches.recv() {
-            self.commit(batch);
+        loop {
+            match batches.recv_timeout(STRIKE_EVERY) {
+                Ok(batch) => self.commit(batch),
+                Err(RecvTimeoutError::Timeout) => self.strike(),
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
             if pruned.elapsed() >= PRUNE_EVERY {
                 pruned = Instant::now();
                 if let Err(error) = self.store.prune(clock.now_ms()) {
@@ -127,7 +136,27 @@ impl Writer {
         }
     }
 
+    /// A refusing disk keeps what it should forget, which is then sent once more after a restart.
+    fn strike(&mut self) {
+        if let Some(gone) = self.ledger.as_ref().and_then(Ledger::strike)
+            && let Err(error) = self.store.commit(&[gone])
+        {
+            tracing::warn!(%error, "what the broker has could not be forgotten");
+        }
+    }
+
     fn commit(&mut self, mut batch: Batch) {
+        let mut posts = Vec::with_capacity(batch.publishes.len() + batch.histories.len());
+        for publish in std::mem::take(&mut batch.publishes) {
+            let kept = self.ledger.as_mut().and_then(|ledger| ledger.enter(&publish)).map(|(save, n)| {
+                batch.saves.push(save);
+                n
+            });
+            posts.push(Post::Publish(publish, kept));
+        }
+        batch.saves.extend(self.ledger.as_ref().and_then(Ledger::strike));
+        posts.extend(batch.histories.drain(..).map(Post::History));
+        let published = posts.len() as u64;
         let mut tries = 0u32;
         while let Err(error) = self.store.commit(&batch.saves) {
             if tries == 0 {
@@ -154,7 +183,7 @@ impl Writer {
         let counters = &self.health.0;
         counters.received.fetch_add(batch.received, Ordering::Relaxed);
         counters.repeated.fetch_add(batch.repeated, Ordering::Relaxed);
-        counters.published.fetch_add(batch.publishes.len() as u64, Ordering::Relaxed);
+        counters.published.fetch_add(published, Ordering::Relaxed);
         counters.commits.fetch_add(u64::from(!batch.saves.is_empty()), Ordering::Relaxed);
         self.export_heads(&batch.saves);
         for done in batch.done {
@@ -164,7 +193,6 @@ impl Writer {
                 Done::Read(reply, value) => drop(reply.send(value)),
             }
         }
-        let posts = batch.publishes.into_iter().map(Post::Publish).chain(batch.histories.into_iter().map(Post::History));
         for post in posts {
             if self.posts.blocking_send(post).is_err() {
                 return;
