@@ -99,9 +99,7 @@ impl Batch<'_> {
             Save::SessionBegun => self.run("UPDATE delivery SET packet_id = 0 WHERE packet_id != 0", [], || "beginning a session".into()),
             Save::Outgoing(row) => {
                 let values = params![signed(row.n), row.publish.topic, row.publish.payload, row.publish.retain];
-                self.run("INSERT OR REPLACE INTO outgoing (n, topic, payload, retain) VALUES (?1, ?2, ?3, ?4)", values, || {
-                    "saving a message on its way".into()
-                })
+                self.run("INSERT OR REPLACE INTO outgoing (n, topic, payload, retain) VALUES (?1, ?2, ?3, ?4)", values, || "saving a message on its way".into())
             }
             Save::OutgoingGone(numbers) => {
                 numbers.iter().try_for_each(|n| self.run("DELETE FROM outgoing WHERE n = ?1", [signed(*n)], || "forgetting a message on its way".into()))

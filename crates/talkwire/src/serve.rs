@@ -82,8 +82,9 @@ pub async fn start(config: &Config) -> Result<Running> {
         let said = keys.seal(Publish { topic, payload, qos: 1, retain: true, useful_ms: None }, clock.now_ms())?;
         handle.publish(&said.topic, said.payload, 1, true).await?;
     }
-    let outside =
-        elsewhere.map(|elsewhere| outside::connect(&elsewhere, hub.handle(), gone, &identity, keys.clone(), clock, config.limits.max_message_bytes)).transpose()?;
+    let outside = elsewhere
+        .map(|elsewhere| outside::connect(&elsewhere, hub.handle(), gone, &identity, keys.clone(), clock, config.limits.max_message_bytes))
+        .transpose()?;
     let beyond = outside.as_ref().map(Outside::handle);
     tell_connections(&handle, clock.now_ms(), "connected").await;
     if let Some(beyond) = beyond.clone() {

@@ -94,7 +94,9 @@ async fn what_was_accepted_while_the_broker_is_away_survives_a_kill_of_the_serve
     let server = Server::start(data.path(), broker.port).await;
     server.is_connected(true).await;
     for n in 0..20 {
-        let (_, said) = person.until("what was said", |topic, value| topic == "chatroom/messages/out" && value["content"].as_str().is_some_and(|text| text.starts_with("word"))).await;
+        let (_, said) = person
+            .until("what was said", |topic, value| topic == "chatroom/messages/out" && value["content"].as_str().is_some_and(|text| text.starts_with("word")))
+            .await;
         assert_eq!(said["content"], json!(format!("word {n}")), "in their order, each once");
     }
     let (_, came) = device.until("the command", |topic, value| topic.ends_with("/cmd/req") && value["id"] == json!(id)).await;
