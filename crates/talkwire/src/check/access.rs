@@ -5,7 +5,7 @@ use super::tap::{PROBE, Tap, let_in, sealed, unix_ms};
 use super::target::{Secret, Target};
 use serde_json::json;
 use std::time::Duration;
-use talkwire_link::{LinkEvent, Qos};
+use talkwire_link::{Events, Link, LinkEvent, Qos};
 use talkwire_proto::DeviceKey;
 
 /// How long a message may take to arrive that must not.
@@ -51,19 +51,15 @@ pub async fn try_all(evidence: &mut Evidence, target: &Target, tap: &Tap, creden
         Ok((link, mut events)) => {
             access.login = Some(Ok(()));
             link.subscribe(format!("rtk/v1/{other}/cmd/req"), Qos::AtLeastOnce);
-            let say = async |topic: &str, payload: String| {
-                // A refusal is as good as silence; what counts is what arrives.
-                let _ = tokio::time::timeout(ARRIVE, link.publish(topic.to_owned(), payload, Qos::AtLeastOnce, false)).await;
-            };
             let foreign = [format!("rtk/v1/{other}/telemetry/{PROBE}"), format!("rtk/v1/{other}/evt/{PROBE}"), format!("rtk/v1/{other}/cmd/res")];
             for topic in &foreign {
-                say(topic, NO_MESSAGE.into()).await;
+                say(&link, topic, NO_MESSAGE.into()).await;
             }
             let own = format!("rtk/v1/{}/telemetry/{PROBE}", evidence.key);
             if credentials.is_some() {
                 let sample = json!({"schema": format!("telemetry.{PROBE}/1.0"), "ts": unix_ms(), "value": 1, "unit": "count"}).to_string();
                 let token = tap.fernet().and_then(|key| sealed(key, &sample, Duration::ZERO).ok());
-                say(&own, token.unwrap_or(sample)).await;
+                say(&link, &own, token.unwrap_or(sample)).await;
             }
             let taken = tap.command_other(other).await;
             let heard = tokio::time::timeout(ARRIVE, async {
@@ -87,7 +83,12 @@ pub async fn try_all(evidence: &mut Evidence, target: &Target, tap: &Tap, creden
     evidence.access = Some(access);
 }
 
-async fn leave(entered: Result<(talkwire_link::Link, talkwire_link::Events), String>) -> Result<(), String> {
+/// A refusal is as good as silence; what counts is what arrives.
+async fn say(link: &Link, topic: &str, payload: String) {
+    let _ = tokio::time::timeout(ARRIVE, link.publish(topic.to_owned(), payload, Qos::AtLeastOnce, false)).await;
+}
+
+async fn leave(entered: Result<(Link, Events), String>) -> Result<(), String> {
     let (link, _events) = entered?;
     link.close(Duration::from_secs(1)).await;
     Ok(())

@@ -184,7 +184,7 @@ pub async fn inspect_until(options: &Options, mut tell: impl FnMut(Step), stop: 
         () = &mut stop => return Err(CannotRun::Interrupted),
     };
     tokio::select! {
-        through = gather(&mut evidence, options, &tap, (&ear, &name, &other), began, &mut tell) => through?,
+        through = gather(&mut evidence, options, &tap, (&ear, name.as_str(), &other), began, &mut tell) => through?,
         () = &mut stop => evidence.interrupted = true,
     }
     evidence.watched = tap.now();

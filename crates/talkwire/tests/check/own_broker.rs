@@ -24,7 +24,8 @@ async fn has_only_the_device(running: &Running, data: &std::path::Path) {
     let ids: Vec<_> = devices["items"].as_array().unwrap().iter().map(|device| device["device_id"].as_str().unwrap()).collect();
     assert_eq!(ids, [ID], "{devices:#}");
     let quarantine = asked(running, data, "/api/v1/quarantine").await;
-    assert_eq!(quarantine["items"].as_array().map(Vec::len), Some(0), "{quarantine:#}");
+    let of_a_check = |row: &Value| row["topic"].as_str().unwrap().contains("talkwire-check-");
+    assert!(!quarantine["items"].as_array().unwrap().iter().any(of_a_check), "{quarantine:#}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -142,7 +142,7 @@ mod tests {
             assert!(matches!(rule(&steady(61)), Verdict::Passed(_)));
         }
         assert!(matches!(leak(&seen(13, states(10, |n| json!({"memory_usage": 40 + n})))), Verdict::Failed(_)));
-        assert!(matches!(traffic(&seen(13, states(70, |_| json!({})))), Verdict::Failed(_)));
+        assert!(matches!(traffic(&seen(13, (0..70).map(|n| (n / 10, "state", json!({}))).collect())), Verdict::Failed(_)));
     }
 
     #[test]
