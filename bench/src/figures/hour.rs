@@ -59,8 +59,11 @@ pub fn measure(_span: Duration) -> Result<Report> {
     let mosquitto = Mosquitto::start(None)?;
     let server = if mosquitto.is_none() { Some(Server::start(&folder, None)?) } else { None };
     let addr = mosquitto.as_ref().map(|broker| broker.addr).or(server.as_ref().map(|server| server.ports.mqtt)).context("a broker")?;
-    let ours = watch(addr, ours(addr, &folder, PER_SECOND, true)?, &folder.path().join("ours.log"))?;
-    let theirs = theirs(addr, &folder, PER_SECOND)?.map(|command| watch(addr, command, &folder.path().join("theirs.log"))).transpose()?;
+    let ours = watch("ours", addr, ours(addr, &folder, PER_SECOND, true)?, &folder.path().join("ours.log"))?;
+    let theirs = theirs(addr, &folder, PER_SECOND)?.and_then(|command| {
+        let round = watch("python device", addr, command, &folder.path().join("theirs.log"));
+        round.inspect_err(|why| eprintln!("the Python device could not be measured: {why:#}")).ok()
+    });
     let mut report = Report::new("hour");
     let other = |field: fn(&Round) -> f64| theirs.as_ref().map(field);
     report.line("memory, slope over the hour", "slope_kib", "KiB", ours.slope(), other(Round::slope), Goal::AtMost(1_024.0));
@@ -79,7 +82,7 @@ pub fn measure(_span: Duration) -> Result<Report> {
     Ok(report)
 }
 
-fn watch(addr: SocketAddr, command: Command, log: &Path) -> Result<Round> {
+fn watch(who: &str, addr: SocketAddr, command: Command, log: &Path) -> Result<Round> {
     on_one_thread(async {
         let mut ear = Wire::connect(addr, Road::Tcp, "ear").await?;
         ear.subscribe("rtk/v1/home/bench/player-1/#", 0).await?;
@@ -93,6 +96,8 @@ fn watch(addr: SocketAddr, command: Command, log: &Path) -> Result<Round> {
         for _ in 0..TENTHS {
             hear(&mut ear, MESSAGES / TENTHS).await?;
             rss_kib.push(rss()?);
+            let (count, mib) = ((rss_kib.len() - 1) * MESSAGES / TENTHS, rss_kib.last().copied().unwrap_or_default() / 1_024.0);
+            eprintln!("{who}: {mib:.2} MiB after {count} messages, {:.0} s", began.elapsed().as_secs_f64());
         }
         let took = began.elapsed().as_secs_f64();
         let used = cpu_seconds(device.id())? - cpu;

@@ -27,6 +27,8 @@ mod link;
 mod message;
 mod outgoing;
 mod session;
+#[cfg(feature = "stranger")]
+pub mod stranger;
 mod tls;
 
 pub use backoff::Backoff;

@@ -14,7 +14,6 @@ pub mod proxy;
 pub mod report;
 pub mod rules;
 pub mod sniff;
-pub mod stranger;
 pub mod tap;
 pub mod target;
 

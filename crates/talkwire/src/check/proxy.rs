@@ -2,11 +2,11 @@
 
 use super::evidence::Stranger;
 use super::sniff::{Connect, Opening, opening};
-use super::stranger;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+use talkwire_link::stranger::{self, Met};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
@@ -174,7 +174,11 @@ async fn turn_away(mut device: TcpStream, place: usize, shared: Arc<Shared>) {
         if let Some(arrival) = shared.arrivals().get_mut(place) {
             arrival.opening = began;
         }
-        let met = stranger::meet(device).await;
+        let met = match stranger::meet(device).await {
+            Met::Refused(how) => Stranger::Refused(how),
+            Met::Unclear(why) => Stranger::Unclear(why),
+            Met::Spoke(said) => Stranger::Trusted { named: matches!(opening(&said), Opening::Plain(connect) if connect.has_username) },
+        };
         *shared.stranger.lock().unwrap_or_else(PoisonError::into_inner) = Some(met);
         return;
     }

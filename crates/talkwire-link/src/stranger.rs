@@ -1,8 +1,6 @@
 //! The stranger in the broker's place: a TLS server whose certificate nobody has signed but himself. A device that talks to him would
 //! talk to anybody.
 
-use super::evidence::Stranger;
-use super::sniff::{Opening, opening};
 use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair};
 use std::net::IpAddr;
@@ -22,10 +20,21 @@ const HANDSHAKE: Duration = Duration::from_secs(8);
 /// How long after it the device may take to say something.
 const SPEAKS: Duration = Duration::from_secs(2);
 
-/// Receives a device in the broker's name, under whatever name it calls.
-pub async fn meet(device: TcpStream) -> Stranger {
-    let unclear = |why: String| Stranger::Unclear(why);
-    let here = match device.local_addr() {
+/// How a client met the stranger.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Met {
+    /// It hung up; how.
+    Refused(String),
+    /// It went on: what it said first inside the encrypted connection.
+    Spoke(Vec<u8>),
+    /// The two did not get so far that the certificate was looked at; why.
+    Unclear(String),
+}
+
+/// Receives a client in the broker's name, under whatever name it calls. Never longer than ten seconds.
+pub async fn meet(client: TcpStream) -> Met {
+    let unclear = |why: String| Met::Unclear(why);
+    let here = match client.local_addr() {
         Ok(address) => address.ip(),
         Err(error) => return unclear(error.to_string()),
     };
@@ -34,7 +43,7 @@ pub async fn meet(device: TcpStream) -> Stranger {
         Ok(builder) => builder.with_no_client_auth().with_cert_resolver(Arc::new(Mask { here })),
         Err(error) => return unclear(error.to_string()),
     };
-    let mut talk = match tokio::time::timeout(HANDSHAKE, TlsAcceptor::from(Arc::new(config)).accept(device)).await {
+    let mut talk = match tokio::time::timeout(HANDSHAKE, TlsAcceptor::from(Arc::new(config)).accept(client)).await {
         Err(_) => return unclear(format!("nothing came within {} s", HANDSHAKE.as_secs())),
         Ok(Err(error)) => return refusal(&error),
         Ok(Ok(talk)) => talk,
@@ -42,21 +51,24 @@ pub async fn meet(device: TcpStream) -> Stranger {
     // Some libraries look at the certificate only when the handshake is over.
     let mut said = vec![0; 4096];
     match tokio::time::timeout(SPEAKS, talk.read(&mut said)).await {
-        Ok(Ok(0)) => Stranger::Refused("it hung up after the handshake".into()),
+        Ok(Ok(0)) => Met::Refused("it hung up after the handshake".into()),
         Ok(Err(error)) => refusal(&error),
         Err(_) => unclear("it said nothing after the handshake".into()),
-        Ok(Ok(count)) => Stranger::Trusted { named: matches!(opening(&said[..count]), Opening::Plain(connect) if connect.has_username) },
+        Ok(Ok(count)) => {
+            said.truncate(count);
+            Met::Spoke(said)
+        }
     }
 }
 
 /// Why a handshake ended: because of the certificate, or of something else.
-fn refusal(error: &std::io::Error) -> Stranger {
+fn refusal(error: &std::io::Error) -> Met {
     use AlertDescription::{HandshakeFailure, InsufficientSecurity, NoApplicationProtocol, ProtocolVersion};
     match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
-        Some(Error::AlertReceived(HandshakeFailure | InsufficientSecurity | NoApplicationProtocol | ProtocolVersion)) => Stranger::Unclear(error.to_string()),
-        Some(Error::AlertReceived(alert)) => Stranger::Refused(format!("it said {alert:?}")),
-        Some(other) => Stranger::Unclear(other.to_string()),
-        None => Stranger::Refused(format!("it hung up ({error})")),
+        Some(Error::AlertReceived(HandshakeFailure | InsufficientSecurity | NoApplicationProtocol | ProtocolVersion)) => Met::Unclear(error.to_string()),
+        Some(Error::AlertReceived(alert)) => Met::Refused(format!("it said {alert:?}")),
+        Some(other) => Met::Unclear(other.to_string()),
+        None => Met::Refused(format!("it hung up ({error})")),
     }
 }
 
