@@ -45,7 +45,7 @@ class Device:
         # A client id of its own and clean_session=False: what is sent meanwhile waits at the broker.
         name = {"client_id": f"sensor-{self.id}", "clean_session": False}
         if hasattr(mqtt, "CallbackAPIVersion"):
-            name["callback_api_version"] = mqtt.CallbackAPIVersion.VERSION1
+            name["callback_api_version"] = mqtt.CallbackAPIVersion.VERSION2
         self.client = mqtt.Client(**name)
         if options.username:
             self.client.username_pw_set(options.username, options.password)
@@ -102,7 +102,8 @@ class Device:
 
     # --- the connection
 
-    def on_connect(self, client, _userdata, _flags, code):
+    def on_connect(self, client, _userdata, _flags, code, _properties=None):
+        """paho 1.x gives a number and no properties, paho 2.x a reason that compares with numbers."""
         if code != 0:
             print("not let in:", mqtt.connack_string(code), flush=True)
             return

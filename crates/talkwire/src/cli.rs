@@ -2,7 +2,7 @@
 //!
 //! 0: done. 1: asked and answered with a no (a refusal, a receipt that is not genuine, a diagnosis that failed, a change that was
 //! not kept). 2: wrong use.
-//! 3: the server cannot be reached. `talkwire check`: 2 when no check could be made.
+//! 3: the server cannot be reached. `talkwire check`: 2 when no check could be made, 130 when it was interrupted.
 
 mod ask;
 mod check;
@@ -204,6 +204,9 @@ pub enum Failure {
     /// Nothing could be asked at all; the text says what to do.
     #[error("{0}")]
     CannotRun(String),
+    /// Ended by the user before it was through.
+    #[error("interrupted")]
+    Interrupted,
     /// Anything else.
     #[error("{0:#}")]
     Other(#[from] anyhow::Error),
@@ -214,6 +217,7 @@ impl Failure {
         match self {
             Self::Refused(_) | Self::Other(_) => 1,
             Self::CannotRun(_) | Self::Misuse(_) => 2,
+            Self::Interrupted => 130,
             Self::Unreachable(_) => 3,
         }
     }

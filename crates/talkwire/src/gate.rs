@@ -4,7 +4,7 @@ use crate::clock::Clock;
 use crate::hub::{Event, How, HubHandle, Stored, Waiter};
 use crate::identity::Identity;
 use crate::payload_keys::PayloadKeys;
-use crate::probe::Probe;
+use crate::probe::{Probe, is_trial};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use talkwire_broker::{BoxFuture, ConnectRequest, ConnectVerdict, DisconnectCause, Gate, ProtocolVersion, Publish, PublishRefusal, PublishVerdict};
@@ -90,6 +90,9 @@ impl Gate for HouseGate {
         let first = publish.topic.split('/').next().unwrap_or_default();
         if !OURS.contains(&first) {
             return now(PublishVerdict::Route);
+        }
+        if is_trial(&publish.topic) && !publish.topic.ends_with("/cmd/req") {
+            return now(PublishVerdict::Rewrite { payload: publish.payload, topic: None, retain: false });
         }
         let from = self.origin(&publish.client_id, publish.principal.as_deref());
         let (read, text) = self.keys.read(&publish.topic, &publish.payload, publish.is_will, self.clock.now_ms(), self.max_bytes);

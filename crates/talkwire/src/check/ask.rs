@@ -13,7 +13,7 @@ use talkwire_proto::inbound::DeviceBody;
 /// An op that no device has.
 pub const UNKNOWN: &str = "talkwire.check_no_such_op";
 /// How long a result is waited for.
-const ANSWER: Duration = Duration::from_secs(15);
+pub const ANSWER: Duration = Duration::from_secs(15);
 /// How long an acknowledgement is waited for after which no result is expected either.
 const SILENCE: Duration = Duration::from_secs(6);
 

@@ -1,5 +1,6 @@
 //! Everything that a check saw: what the rules judge.
 
+use super::ask::ANSWER;
 use super::heard::Heard;
 use super::sniff::Connect;
 use std::time::Duration;
@@ -92,9 +93,11 @@ pub enum Stranger {
     Unclear(String),
 }
 
-/// What was tried with the device's own credentials.
+/// What was tried with the device's own credentials, or as nobody where the broker lets everybody in.
 #[derive(Debug, Clone, Default)]
 pub struct Access {
+    /// Whether it was tried without a name.
+    pub as_nobody: bool,
     /// Whether the broker let the device's credentials in, or what it said.
     pub login: Option<Result<(), String>>,
     /// Whether a message in the device's own tree arrived: without it, silence proves nothing.
@@ -140,8 +143,14 @@ pub struct Evidence {
     pub wrong_password: Option<Result<(), String>>,
     /// What nobody in particular was told; `Ok` means let in.
     pub anonymous: Option<Result<(), String>>,
-    /// What was tried with the device's credentials.
+    /// What was tried with the device's credentials, or without any.
     pub access: Option<Access>,
+    /// Whether it was left out to see if the broker lets everybody in.
+    pub open_broker: bool,
+    /// When the check began to cut the device off.
+    pub cutting: Option<Duration>,
+    /// Whether somebody ended the check before it was through.
+    pub interrupted: bool,
 }
 
 impl Evidence {
@@ -165,7 +174,31 @@ impl Evidence {
             wrong_password: None,
             anonymous: None,
             access: None,
+            open_broker: false,
+            cutting: None,
+            interrupted: false,
         }
+    }
+
+    /// Leaves out what was still going on when the check was interrupted: that nothing came of it proves nothing.
+    pub fn forget_unfinished(&mut self) {
+        if let (None, Some(since)) = (&self.cut, self.cutting) {
+            self.heard.retain(|heard| heard.at < since);
+            self.sent.retain(|sent| sent.at < since);
+        }
+        let (heard, end) = (&self.heard, self.watched);
+        self.sent.retain(|sent| sent.refused.is_some() || end.saturating_sub(sent.at) >= ANSWER || !exchange(sent, heard).answers.is_empty());
+    }
+
+    /// How long the device was seen: from its first word to the end of the check, or to `end` when that came sooner.
+    pub fn seen_for(&self, end: Option<Duration>) -> Duration {
+        let first = self.heard.iter().find(|heard| !heard.retain).map_or(self.watched, |heard| heard.at);
+        end.map_or(self.watched, |end| end.min(self.watched)).saturating_sub(first)
+    }
+
+    /// Why the broker let the device's credentials not in.
+    pub fn login_refused(&self) -> Option<&str> {
+        self.access.as_ref()?.login.as_ref()?.as_ref().err().map(String::as_str)
     }
 
     /// The first command for a purpose, with what came back.

@@ -161,7 +161,12 @@ pub const ITEMS: &[Item] = &[
         performance::latency,
         "acknowledge at once; do not sleep, poll or write to disk between receiving a command and its acknowledgement; set TCP_NODELAY",
     ),
-    item("P02", "CPU use stays under 20 %", performance::cpu, "look for busy loops; wait on the socket instead of polling"),
+    item(
+        "P02",
+        "CPU use stays under 20 %",
+        performance::cpu,
+        "find what uses it (top): the device's own program waits on the socket instead of polling; on a machine that does other work too, say the program's own share as process_cpu_usage",
+    ),
     item("P03", "memory use is under 90 %", performance::memory, "bound caches, histories and buffers by count and by age"),
     item("P04", "memory use does not grow", performance::leak, "drop ids, results and events that are over an hour old; watch the figure over a day"),
     item(

@@ -17,6 +17,8 @@ const LET_IN: Duration = Duration::from_secs(10);
 const TAKEN: Duration = Duration::from_secs(10);
 /// The metric with which the device's rights are tried; it is none of the device's.
 pub const PROBE: &str = "talkwire_check";
+/// What the client ids of a check begin with, and the id of the tree that no device has; servers make no device of it.
+pub const PREFIX: &str = "talkwire-check-";
 
 /// Unix milliseconds now.
 pub fn unix_ms() -> i64 {

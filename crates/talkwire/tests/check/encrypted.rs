@@ -103,6 +103,7 @@ async fn a_device_with_tls_an_account_and_a_key_passes_every_check() {
     };
     let key = FernetKey::new([42; 32]);
     locked.options.fernet = Some(key.clone());
+    (locked.options.watch, locked.options.watch_least) = (Duration::from_secs(61), Duration::from_secs(61));
     let proxy = locked.options.proxy.unwrap().port();
     let broker = Broker::tls("127.0.0.1", proxy, Tls::ca(locked.certificates.file("ca.crt"))).login(ID, PASSWORD);
     let device = sdk_device(broker, data.path().into(), Some(key)).await;

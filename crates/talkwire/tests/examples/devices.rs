@@ -57,7 +57,8 @@ impl Trial {
         let target = Target::parse(&format!("127.0.0.1:{}", exchange.port)).unwrap();
         let options = Options::new(key.parse().unwrap(), target);
         let seconds = Duration::from_secs;
-        let options = Options { proxy: Some(free_address()), watch: seconds(25), outage: seconds(6), rounds: 8, patience: seconds(30), ..options };
+        let options =
+            Options { proxy: Some(free_address()), watch: seconds(61), outage: seconds(6), rounds: 8, patience: seconds(30), open_broker: true, ..options };
         Self { exchange, options, lock: None }
     }
 

@@ -21,15 +21,26 @@ pub fn tls(evidence: &Evidence) -> Verdict {
 
 /// S02.
 pub fn authentication(evidence: &Evidence) -> Verdict {
-    if let Some(Err(why)) = evidence.access.as_ref().and_then(|access| access.login.clone()) {
-        return failed(format!("the broker does not let the device's credentials in: {why}"));
-    }
     match (&evidence.wrong_password, &evidence.anonymous) {
         (Some(Ok(())), _) => failed("the broker lets the device's name in with a wrong password"),
-        (Some(Err(_)), Some(Ok(()))) => failed("the broker lets clients in that do not say who they are"),
-        (Some(Err(why)), _) => passed(format!("a wrong password is refused ({why}), so is no name at all")),
-        (None, _) => skipped("needs the device's credentials: add --device-username NAME --device-password PASSWORD"),
+        (_, Some(Ok(()))) => failed("the broker lets clients in that do not say who they are"),
+        (Some(Err(why)), _) => match evidence.login_refused() {
+            Some(refused) => wrong_credentials(refused),
+            None => passed(format!("a wrong password is refused ({why}), so is no name at all")),
+        },
+        (None, Some(Err(why))) => skipped(format!("a client without a name is refused ({why}); whether a wrong password is too {CREDENTIALS}")),
+        (None, None) => not_tried(evidence),
     }
+}
+
+const CREDENTIALS: &str = "needs the device's credentials: add --device-username NAME --device-password PASSWORD";
+
+fn not_tried(evidence: &Evidence) -> Verdict {
+    if evidence.open_broker { skipped(format!("left out by --open-broker; it {CREDENTIALS}")) } else { skipped(CREDENTIALS) }
+}
+
+fn wrong_credentials(why: &str) -> Verdict {
+    skipped(format!("the broker refused --device-username and --device-password ({why}): give those with which the device itself connects"))
 }
 
 fn search(value: &Value, path: &str, found: &mut Vec<String>) {
@@ -72,10 +83,11 @@ pub fn secrets(evidence: &Evidence) -> Verdict {
 
 fn with_access(evidence: &Evidence, rule: impl FnOnce(&Access) -> Verdict) -> Verdict {
     match &evidence.access {
-        None => skipped("needs the device's credentials: add --device-username NAME --device-password PASSWORD"),
+        None => not_tried(evidence),
         Some(access) => match &access.login {
             Some(Ok(())) => rule(access),
-            Some(Err(why)) => skipped(format!("the broker does not let the device's credentials in: {why}")),
+            Some(Err(why)) if access.as_nobody => skipped(format!("the broker let a client without a name in once, then not: {why}")),
+            Some(Err(why)) => wrong_credentials(why),
             None => skipped("the device's credentials were not tried"),
         },
     }
@@ -85,7 +97,11 @@ fn with_access(evidence: &Evidence, rule: impl FnOnce(&Access) -> Verdict) -> Ve
 pub fn write_other(evidence: &Evidence) -> Verdict {
     with_access(evidence, |access| {
         if !access.foreign_arrived.is_empty() {
-            return failed(format!("it could write: {}", some(&access.foreign_arrived)));
+            let who = if access.as_nobody { "anybody, without a name," } else { "it" };
+            return failed(format!("{who} could write: {}", some(&access.foreign_arrived)));
+        }
+        if access.as_nobody {
+            return skipped(format!("a client without a name could not write there; whether the device can {CREDENTIALS}"));
         }
         if !access.own_arrived {
             return skipped(
@@ -99,7 +115,9 @@ pub fn write_other(evidence: &Evidence) -> Verdict {
 /// S05.
 pub fn read_other(evidence: &Evidence) -> Verdict {
     with_access(evidence, |access| match access.foreign_read {
+        Some(true) if access.as_nobody => failed("anybody, without a name, receives the commands that are sent to another device"),
         Some(true) => failed("it received a command that was sent to another device"),
+        Some(false) if access.as_nobody => skipped(format!("a client without a name could not read it; whether the device can {CREDENTIALS}")),
         Some(false) => passed("a command to another device did not reach it"),
         None => skipped("this check's account may not publish a command to another device, so nothing could be seen"),
     })
