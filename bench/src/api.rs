@@ -45,6 +45,18 @@ impl Api {
         read(path, answer)
     }
 
+    /// Asks, or orders when there is a body: the status and the JSON of whatever is answered.
+    pub fn answer(&self, path: &str, body: Option<&Value>) -> Result<(u16, Value)> {
+        let url = format!("{}{path}", self.base);
+        let answer = match body {
+            None => self.agent.get(url).header("authorization", &self.token).call(),
+            Some(body) => self.agent.post(url).header("authorization", &self.token).send_json(body),
+        };
+        let mut answer = answer.with_context(|| format!("{path} is not answered"))?;
+        let body = answer.body_mut().read_json().with_context(|| format!("{path} is not answered in JSON"))?;
+        Ok((answer.status().as_u16(), body))
+    }
+
     /// All items of a list, page after page.
     pub fn each(&self, path: &str, mut take: impl FnMut(&Value)) -> Result<()> {
         let mut after = String::new();
@@ -89,13 +101,18 @@ fn read(path: &str, answer: Result<ureq::http::Response<ureq::Body>, ureq::Error
 
 /// Whether `/readyz` says yes.
 pub fn is_ready(addr: SocketAddr) -> bool {
-    let ask = || -> std::io::Result<bool> {
+    readiness(addr) == Some(200)
+}
+
+/// The HTTP status of `/readyz`; `None` when nobody answers.
+pub fn readiness(addr: SocketAddr) -> Option<u16> {
+    let ask = || -> std::io::Result<[u8; 12]> {
         let mut stream = TcpStream::connect_timeout(&addr, Duration::from_secs(1))?;
         stream.set_read_timeout(Some(Duration::from_secs(5)))?;
         stream.write_all(format!("GET /readyz HTTP/1.1\r\nhost: {addr}\r\nconnection: close\r\n\r\n").as_bytes())?;
         let mut head = [0; 12];
         stream.read_exact(&mut head)?;
-        Ok(&head[9..] == b"200")
+        Ok(head)
     };
-    ask().unwrap_or(false)
+    std::str::from_utf8(&ask().ok()?[9..]).ok()?.parse().ok()
 }

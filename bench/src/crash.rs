@@ -1,15 +1,15 @@
 //! kill -9 at random instants: nothing that was acknowledged may be lost, no change may be half done, none done twice.
 
-mod chance;
 mod home;
 mod ledger;
 mod outside;
 mod trial;
 
 pub use outside::Outside;
+pub use trial::audit_holds;
 
+use crate::chance::Chance;
 use anyhow::Result;
-use chance::Chance;
 use clap::ValueEnum;
 use serde_json::json;
 use std::process::ExitCode;

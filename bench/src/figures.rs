@@ -5,6 +5,7 @@ mod chat;
 mod command;
 mod device;
 mod durable;
+mod hour;
 mod ingest;
 mod memory;
 mod p2p;
@@ -29,7 +30,7 @@ pub struct Figure {
 }
 
 /// All figures, in the order of `all`.
-pub const FIGURES: [Figure; 9] = [
+pub const FIGURES: [Figure; 10] = [
     Figure { name: "durable", measure: durable::measure },
     Figure { name: "ingest", measure: ingest::measure },
     Figure { name: "command", measure: command::measure },
@@ -39,6 +40,7 @@ pub const FIGURES: [Figure; 9] = [
     Figure { name: "agent", measure: agent::measure },
     Figure { name: "chat", measure: chat::measure },
     Figure { name: "device", measure: device::measure },
+    Figure { name: "hour", measure: hour::measure },
 ];
 
 static PINNED: OnceLock<bool> = OnceLock::new();

@@ -1,9 +1,12 @@
 //! Measures Talkwire beside its peers, and kills it to see what it keeps.
 
 mod api;
+mod chance;
 mod cli;
 mod crash;
+mod faults;
 mod figures;
+mod keeper;
 mod load;
 mod machine;
 mod member;

@@ -104,10 +104,27 @@ impl Server {
 
     /// Starts `talkwire` with the words of a subcommand, on the given ports.
     pub fn start_at(folder: &Folder, core: Option<u32>, ports: Ports, words: &[&str]) -> Result<Self> {
-        let data = folder.path().join("data");
-        let log = folder.path().join("server.log");
-        let mut command = on_core(core, &binary()?);
-        command.args(words).arg("--data").arg(&data);
+        Self::start_with(folder, ports, on_core(core, &binary()?), words)
+    }
+
+    /// The same, with the beginning of a command: the binary itself, or something that ends in running it.
+    pub fn start_with(folder: &Folder, ports: Ports, command: Command, words: &[&str]) -> Result<Self> {
+        let began = Instant::now();
+        let mut server = Self { process: Self::spawn(folder, ports, command, words)?, ports, ready_after: Duration::ZERO, data: folder.path().join("data") };
+        while !crate::api::is_ready(ports.http) {
+            if !server.process.is_alive() || began.elapsed() > READY_WITHIN {
+                let said = std::fs::read_to_string(folder.path().join("server.log")).unwrap_or_default();
+                bail!("the server did not become ready: {}", said.lines().rev().take(5).collect::<Vec<_>>().join(" | "));
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        server.ready_after = began.elapsed();
+        Ok(server)
+    }
+
+    /// Only starts the process, which may not become ready; it writes to `server.log` of the folder.
+    pub fn spawn(folder: &Folder, ports: Ports, mut command: Command, words: &[&str]) -> Result<Process> {
+        command.args(words).arg("--data").arg(folder.path().join("data"));
         command.args(["--http", &ports.http.to_string(), "--mqtt", &ports.mqtt.to_string(), "--ws", &ports.ws.to_string()]);
         // A configuration that happens to lie in the folder of the caller must not change what is measured.
         command.current_dir(folder.path());
@@ -116,16 +133,7 @@ impl Server {
                 command.env_remove(name);
             }
         }
-        let began = Instant::now();
-        let mut process = Process::start(command, &log)?;
-        while !crate::api::is_ready(ports.http) {
-            if !process.is_alive() || began.elapsed() > READY_WITHIN {
-                let said = std::fs::read_to_string(&log).unwrap_or_default();
-                bail!("the server did not become ready: {}", said.lines().rev().take(5).collect::<Vec<_>>().join(" | "));
-            }
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        Ok(Self { process, ports, ready_after: began.elapsed(), data })
+        Process::start(command, &folder.path().join("server.log"))
     }
 
     /// The API, as the owner.

@@ -22,6 +22,8 @@ pub enum Packet {
         payload: Vec<u8>,
         /// To be acknowledged, unless 0.
         id: u16,
+        /// Kept from before the subscription.
+        retain: bool,
     },
     /// Anything else.
     Other,
@@ -34,6 +36,21 @@ pub enum Road {
     Tcp,
     /// In binary WebSocket frames.
     WebSocket,
+}
+
+/// Who says hello, and with what in the hand.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Hello<'a> {
+    /// The client id.
+    pub client_id: &'a str,
+    /// Name and password.
+    pub login: Option<(&'a str, &'a str)>,
+    /// Whether the broker shall keep the session when the connection ends.
+    pub keeps_session: bool,
+    /// How often something is promised to be said, in seconds; 0: nothing is promised.
+    pub keep_alive_s: u16,
+    /// Topic and payload that the broker says, with QoS 1 and retained, when the connection is lost.
+    pub will: Option<(&'a str, &'a str)>,
 }
 
 /// A connection to a broker.
@@ -92,7 +109,7 @@ fn parse(input: &[u8]) -> Result<Option<(Packet, usize)>> {
             let topic = String::from_utf8_lossy(body.get(2..end).context("a topic from the broker is cut off")?).into_owned();
             let has_id = first & 0b0110 != 0;
             let payload = body[if has_id { end + 2 } else { end }..].to_vec();
-            Packet::Publish { topic, payload, id: if has_id { id(end)? } else { 0 } }
+            Packet::Publish { topic, payload, id: if has_id { id(end)? } else { 0 }, retain: first & 1 == 1 }
         }
         4 => Packet::Puback(id(0)?),
         9 => Packet::Suback,
@@ -109,6 +126,11 @@ impl Wire {
 
     /// Connects with a name and a password.
     pub async fn connect_as(addr: SocketAddr, road: Road, client_id: &str, login: Option<(&str, &str)>) -> Result<Self> {
+        Self::greet(addr, road, &Hello { client_id, login, ..Hello::default() }).await
+    }
+
+    /// Connects, and says all that there is to say.
+    pub async fn greet(addr: SocketAddr, road: Road, hello: &Hello<'_>) -> Result<Self> {
         let stream = TcpStream::connect(addr).await?;
         stream.set_nodelay(true)?;
         let mut wire = Self { stream, road, raw: Vec::with_capacity(4_096), input: Vec::new(), output: Vec::new() };
@@ -117,12 +139,15 @@ impl Wire {
         }
         let mut body = Vec::new();
         text(&mut body, "MQTT");
-        // Level 4, clean session, no keep-alive: nothing is sent that was not asked for.
-        body.extend_from_slice(&[4, 2 | if login.is_some() { 0b1100_0000 } else { 0 }, 0, 0]);
-        text(&mut body, client_id);
-        if let Some((name, password)) = login {
-            text(&mut body, name);
-            text(&mut body, password);
+        let flag = |set: bool, bits: u8| if set { bits } else { 0 };
+        // Level 4; a will is retained and has QoS 1.
+        let flags = flag(!hello.keeps_session, 2) | flag(hello.login.is_some(), 0b1100_0000) | flag(hello.will.is_some(), 0b0010_1100);
+        body.extend_from_slice(&[4, flags]);
+        body.extend_from_slice(&hello.keep_alive_s.to_be_bytes());
+        text(&mut body, hello.client_id);
+        for (first, second) in [hello.will, hello.login].into_iter().flatten() {
+            text(&mut body, first);
+            text(&mut body, second);
         }
         packet(&mut wire.output, 0x10, &body);
         wire.flush().await?;
@@ -153,13 +178,18 @@ impl Wire {
 
     /// Subscribes, and waits for the answer; messages that come before it are dropped.
     pub async fn subscribe(&mut self, filter: &str, qos: u8) -> Result<()> {
+        self.ask_for(filter, qos);
+        self.flush().await?;
+        while self.next().await? != Packet::Suback {}
+        Ok(())
+    }
+
+    /// Puts a subscription into the outgoing bytes.
+    pub fn ask_for(&mut self, filter: &str, qos: u8) {
         let mut body = vec![0, 1];
         text(&mut body, filter);
         body.push(qos);
         packet(&mut self.output, 0x82, &body);
-        self.flush().await?;
-        while self.next().await? != Packet::Suback {}
-        Ok(())
     }
 
     /// Puts a publish into the outgoing bytes. `id` 0 is QoS 0.
@@ -171,6 +201,11 @@ impl Wire {
         }
         body.extend_from_slice(payload);
         packet(&mut self.output, 0x30 | if id == 0 { 0 } else { 2 } | u8::from(retain), &body);
+    }
+
+    /// Puts a sign of life into the outgoing bytes.
+    pub fn ping(&mut self) {
+        packet(&mut self.output, 0xC0, &[]);
     }
 
     /// Puts an acknowledgement into the outgoing bytes.
@@ -274,7 +309,7 @@ mod tests {
         for cut in 0..bytes.len() {
             assert_eq!(parse(&bytes[..cut]).unwrap(), None, "{cut}");
         }
-        let wanted = Packet::Publish { topic: "a/b".into(), payload: vec![b'x'; 200], id: 7 };
+        let wanted = Packet::Publish { topic: "a/b".into(), payload: vec![b'x'; 200], id: 7, retain: false };
         assert_eq!(parse(&bytes).unwrap(), Some((wanted, bytes.len())));
         assert_eq!(parse(&[0x40, 2, 1, 2]).unwrap(), Some((Packet::Puback(258), 4)));
         assert!(parse(&[0x30, 255, 255, 255, 255, 1]).is_err());

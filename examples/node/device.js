@@ -38,6 +38,9 @@ class Device {
       host: options.host,
       port: Number(options.port),
       ca: options.ca ? fs.readFileSync(options.ca) : undefined,
+      // The device's own certificate, when the broker asks for one.
+      cert: options.cert ? fs.readFileSync(options.cert) : undefined,
+      key: options.key ? fs.readFileSync(options.key) : undefined,
       username: options.username,
       password: options.password,
       // A client id of its own and clean: false: what is sent meanwhile waits at the broker.
@@ -195,6 +198,8 @@ const { values: options } = parseArgs({
     username: { type: 'string' },
     password: { type: 'string' },
     ca: { type: 'string' },
+    cert: { type: 'string' },
+    key: { type: 'string' },
     'state-every': text('300'),
   },
 })

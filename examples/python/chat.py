@@ -24,13 +24,14 @@ def main():
     # What is sent on every topic carries who speaks; the server decides which name is shown.
     name = {"client_id": me["client_id"]}
     if hasattr(mqtt, "CallbackAPIVersion"):
-        name["callback_api_version"] = mqtt.CallbackAPIVersion.VERSION1
+        name["callback_api_version"] = mqtt.CallbackAPIVersion.VERSION2
     client = mqtt.Client(**name)
 
     def send(tail, body):
         return client.publish(f"{base}/{tail}", json.dumps(body, ensure_ascii=False), qos=1)
 
-    def on_connect(_client, _userdata, _flags, code):
+    def on_connect(_client, _userdata, _flags, code, _properties=None):
+        # paho 1.x gives a number and no properties, paho 2.x a reason that compares with numbers.
         if code != 0:
             sys.exit(f"not let in: {mqtt.connack_string(code)}")
         client.subscribe([(f"{base}/messages/out", 1), (f"{base}/system", 1)])

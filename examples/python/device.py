@@ -45,12 +45,12 @@ class Device:
         # A client id of its own and clean_session=False: what is sent meanwhile waits at the broker.
         name = {"client_id": f"sensor-{self.id}", "clean_session": False}
         if hasattr(mqtt, "CallbackAPIVersion"):
-            name["callback_api_version"] = mqtt.CallbackAPIVersion.VERSION1
+            name["callback_api_version"] = mqtt.CallbackAPIVersion.VERSION2
         self.client = mqtt.Client(**name)
         if options.username:
             self.client.username_pw_set(options.username, options.password)
         if options.ca:
-            self.client.tls_set(ca_certs=options.ca)
+            self.client.tls_set(ca_certs=options.ca, certfile=options.cert, keyfile=options.key)
         # paho keeps what has QoS 1 until it is acknowledged, also while the broker is away: bound it.
         self.client.max_queued_messages_set(1000)
         self.client.reconnect_delay_set(min_delay=1, max_delay=120)
@@ -102,7 +102,8 @@ class Device:
 
     # --- the connection
 
-    def on_connect(self, client, _userdata, _flags, code):
+    def on_connect(self, client, _userdata, _flags, code, _properties=None):
+        """paho 1.x gives a number and no properties, paho 2.x a reason that compares with numbers."""
         if code != 0:
             print("not let in:", mqtt.connack_string(code), flush=True)
             return
@@ -213,6 +214,8 @@ def main():
     parser.add_argument("--username")
     parser.add_argument("--password")
     parser.add_argument("--ca", help="certificate authority of the broker (PEM): switches TLS on")
+    parser.add_argument("--cert", help="the device's own certificate (PEM), when the broker asks for one")
+    parser.add_argument("--key", help="its private key (PEM)")
     parser.add_argument("--state-every", type=float, default=300, help="seconds")
     options = parser.parse_args()
 

@@ -1,4 +1,4 @@
-//! `bench` and `crash`: the measuring program, against the release binary.
+//! `bench`, `crash` and `faults`: the measuring program, against the release binary.
 
 use crate::{house, tree};
 use anyhow::{Context, Result, bail};
@@ -14,7 +14,16 @@ pub fn run(words: &[String]) -> Result<ExitCode> {
 
 /// Kills and counts.
 pub fn crash(words: &[String]) -> Result<ExitCode> {
-    let words: Vec<String> = std::iter::once("crash".to_owned()).chain(words.iter().cloned()).collect();
+    hand_over_as("crash", words)
+}
+
+/// Brings faults about and judges what came of them.
+pub fn faults(words: &[String]) -> Result<ExitCode> {
+    hand_over_as("faults", words)
+}
+
+fn hand_over_as(task: &str, words: &[String]) -> Result<ExitCode> {
+    let words: Vec<String> = std::iter::once(task.to_owned()).chain(words.iter().cloned()).collect();
     hand_over(&words)
 }
 

@@ -35,6 +35,12 @@ const TASKS: &[Task] = &[
         run: lab::run,
     },
     Task { name: "crash", takes: "--trials N [--json]", about: "kill server and device at random instants, count what was lost", run: bench::crash },
+    Task {
+        name: "faults",
+        takes: "[--only FAULT] [--trials N] [--seconds S] [--json]",
+        about: "keep the broker away, let cables go dead, make disk and clock fail; judge what came of it",
+        run: bench::faults,
+    },
 ];
 
 /// The task of this name.

@@ -1,8 +1,8 @@
 //! Kills around a broker that is not ours: the server, the broker, or both, under load; what the broker kept must be there once.
 
 use super::Found;
-use super::chance::Chance;
 use super::ledger::{self, Ledger};
+use crate::chance::Chance;
 use crate::machine::Folder;
 use crate::peer::Mosquitto;
 use crate::server::{Ports, Server};

@@ -1,9 +1,9 @@
 //! One kill: what runs, who dies when, and what must be there afterwards.
 
-use super::chance::Chance;
 use super::home::{self, Home};
 use super::ledger::{self, Ledger};
 use super::{Found, Kind};
+use crate::chance::Chance;
 use crate::machine::Folder;
 use crate::server::{Ports, Server};
 use anyhow::{Context, Result, ensure};

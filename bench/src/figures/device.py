@@ -1,4 +1,5 @@
 """A device in the manner of the integration guide: paho-mqtt, events kept in SQLite until they are acknowledged."""
+import collections
 import json
 import sqlite3
 import sys
@@ -11,14 +12,12 @@ port, path, per_second = int(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 BASE = "rtk/v1/home/bench/player-1"
 db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
 db.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; CREATE TABLE pending (id INTEGER PRIMARY KEY, topic TEXT, payload TEXT)")
-lock, rows, online = threading.Lock(), {}, threading.Event()
+acked, rows, online = collections.deque(), {}, threading.Event()
 
 
 def on_publish(client, userdata, mid):
-    with lock:
-        row = rows.pop(mid, None)
-        if row:
-            db.execute("DELETE FROM pending WHERE id = ?", (row,))
+    # paho calls this with its own lock held, which publish() takes too: a lock of ours around both would be the end of it.
+    acked.append(mid)
 
 
 client = mqtt.Client("player-1", clean_session=False)
@@ -35,9 +34,13 @@ while True:
         data = {"at_us": at_us, "interface": "eth0", "status": "up"}
         body = {"schema": "evt.bench/1.0", "ts": now, "device_id": "player-1", "event_type": "bench", "severity": "info", "data": data}
         text = json.dumps(body)
-        with lock:
-            row = db.execute("INSERT INTO pending (topic, payload) VALUES (?, ?)", (BASE + "/evt/bench", text)).lastrowid
-            rows[client.publish(BASE + "/evt/bench", text, qos=1).mid] = row
+        row = db.execute("INSERT INTO pending (topic, payload) VALUES (?, ?)", (BASE + "/evt/bench", text)).lastrowid
+        rows[client.publish(BASE + "/evt/bench", text, qos=1).mid] = row
+        for _ in range(len(acked)):
+            mid = acked.popleft()
+            row = rows.pop(mid, None)
+            if row:
+                db.execute("DELETE FROM pending WHERE id = ?", (row,))
     else:
         body = {"schema": "telemetry.bench/1.0", "ts": now, "value": at_us, "unit": "us"}
         client.publish(BASE + "/telemetry/bench", json.dumps(body), qos=0)

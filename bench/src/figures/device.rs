@@ -38,19 +38,8 @@ pub fn measure(_span: Duration) -> Result<Report> {
     let mosquitto = Mosquitto::start(None)?;
     let server = if mosquitto.is_none() { Some(Server::start(&folder, None)?) } else { None };
     let addr = mosquitto.as_ref().map(|broker| broker.addr).or(server.as_ref().map(|server| server.ports.mqtt)).context("a broker")?;
-    let core = server_core();
-    let mut command = on_core(core, &std::env::current_exe()?);
-    command.arg("play-device").arg(addr.to_string()).arg(folder.path().join("ours")).arg(PER_SECOND.to_string());
-    let ours = watch(addr, command, &folder.path().join("ours.log"))?;
-    let python = script::python().inspect_err(|why| eprintln!("SKIPPED: the Python device does not run beside ours: {why:#}")).ok();
-    let theirs = python.map(|python| {
-        let file = folder.path().join("device.py");
-        std::fs::write(&file, include_str!("device.py"))?;
-        let mut command = on_core(core, &python);
-        command.arg(&file).arg(addr.port().to_string()).arg(folder.path().join("pending.db")).arg(PER_SECOND.to_string());
-        watch(addr, command, &folder.path().join("theirs.log"))
-    });
-    let theirs = theirs.transpose()?;
+    let ours = watch(addr, ours(addr, &folder, PER_SECOND, false)?, &folder.path().join("ours.log"))?;
+    let theirs = theirs(addr, &folder, PER_SECOND)?.map(|command| watch(addr, command, &folder.path().join("theirs.log"))).transpose()?;
     let mut report = Report::new("device");
     let other = |field: fn(&Round) -> f64| theirs.as_ref().map(field);
     report.line("processor", "cpu_percent", "% of a core", ours.cpu_percent, other(|round| round.cpu_percent), Goal::AtMost(20.0));
@@ -69,6 +58,28 @@ pub fn measure(_span: Duration) -> Result<Report> {
         HOUR.as_secs()
     ));
     Ok(report)
+}
+
+/// The command that is a device on the SDK; `limited`: to exactly its rate, instead of not at all.
+pub(super) fn ours(addr: SocketAddr, folder: &Folder, per_second: u32, limited: bool) -> Result<Command> {
+    let mut command = on_core(server_core(), &std::env::current_exe()?);
+    command.arg("play-device").arg(addr.to_string()).arg(folder.path().join("ours")).arg(per_second.to_string());
+    if limited {
+        command.arg("--limited");
+    }
+    Ok(command)
+}
+
+/// The command that is the Python device; `None`, loudly, where there is no Python for it.
+pub(super) fn theirs(addr: SocketAddr, folder: &Folder, per_second: u32) -> Result<Option<Command>> {
+    let Some(python) = script::python().inspect_err(|why| eprintln!("SKIPPED: the Python device does not run beside ours: {why:#}")).ok() else {
+        return Ok(None);
+    };
+    let file = folder.path().join("device.py");
+    std::fs::write(&file, include_str!("device.py"))?;
+    let mut command = on_core(server_core(), &python);
+    command.arg(&file).arg(addr.port().to_string()).arg(folder.path().join("pending.db")).arg(per_second.to_string());
+    Ok(Some(command))
 }
 
 fn watch(addr: SocketAddr, command: Command, log: &Path) -> Result<Round> {
@@ -111,7 +122,7 @@ async fn listen(ear: &mut Wire, span: Duration, samples: &mut Samples) -> Result
 }
 
 /// Processor time that a process has used, in seconds; /proc counts hundredths.
-fn cpu_seconds(pid: u32) -> Result<f64> {
+pub(super) fn cpu_seconds(pid: u32) -> Result<f64> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).context("the device is gone")?;
     let fields: Vec<&str> = text.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace().collect();
     let ticks = |at: usize| fields.get(at).and_then(|field| field.parse::<f64>().ok());

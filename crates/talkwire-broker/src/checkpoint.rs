@@ -24,7 +24,8 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::error::Elapsed;
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 /// Above this, what was written is sent at once instead of with the next read.
 const SEND_AT_BYTES: usize = 16 * 1024;
@@ -35,6 +36,8 @@ const COPY_UP_TO_BYTES: usize = 4096;
 /// The engine gives up clients without keep-alive after 300 s; a ping of ours in between prevents that.
 const PING_FOR_SILENT_EVERY: Duration = Duration::from_secs(120);
 const LINGER_FOR: Duration = Duration::from_secs(1);
+/// The will of a client's earlier connection is waited for this long at most.
+const EARLIER_ENDS_WITHIN: Duration = Duration::from_secs(2);
 
 pub(crate) struct Checkpoint {
     wire: Option<Wire>,
@@ -56,10 +59,18 @@ pub(crate) struct Checkpoint {
     held: HashSet<u16>,
     /// QoS 2 deliveries that were kept from the client and are finished in its name.
     withheld: HashSet<u16>,
+    /// Ready when the client's earlier connection is over: its will comes before what the client says now.
+    earlier: Option<Pin<Box<dyn Future<Output = Result<(), Elapsed>> + Send + Sync>>>,
+    /// The client's first words were looked for.
+    begun: bool,
     outbound: BytesMut,
     dirty: bool,
     urgent: bool,
     stalled: Option<Pin<Box<Sleep>>>,
+    /// When the last byte came.
+    heard_at: Instant,
+    /// While the client takes nothing: until when it must give a sign of life.
+    quiet: Option<Pin<Box<Sleep>>>,
     silent: Option<Pin<Box<Sleep>>>,
     alive: mpsc::Sender<()>,
 }
@@ -73,7 +84,7 @@ enum Step {
 
 impl Checkpoint {
     pub(crate) fn new(wire: Wire, connection: Arc<Connection>, shared: Arc<Shared>, connect: Bytes, inbound: BytesMut, alive: mpsc::Sender<()>) -> Self {
-        let silent = (!connection.keeps_alive).then(|| Box::pin(sleep(PING_FOR_SILENT_EVERY)));
+        let silent = connection.keep_alive.is_zero().then(|| Box::pin(sleep(PING_FOR_SILENT_EVERY)));
         Self {
             wire: Some(wire),
             connection,
@@ -88,10 +99,14 @@ impl Checkpoint {
             pings: VecDeque::new(),
             held: HashSet::new(),
             withheld: HashSet::new(),
+            earlier: None,
+            begun: false,
             outbound: BytesMut::new(),
             dirty: false,
             urgent: false,
             stalled: None,
+            heard_at: Instant::now(),
+            quiet: None,
             silent,
             alive,
         }
@@ -113,6 +128,7 @@ impl Checkpoint {
             if !self.open || self.waiting().len() >= usize::from(self.shared.limits.max_inflight) {
                 return Poll::Pending;
             }
+            ready!(self.poll_earlier(cx));
             if self.parse().map_err(|reason| self.fail(cx, reason))? {
                 continue;
             }
@@ -126,12 +142,28 @@ impl Checkpoint {
                 return Poll::Ready(Ok(()));
             };
             match wire.poll_fill(cx, &mut self.inbound)? {
-                Poll::Ready(count) => self.ended = count == 0,
+                Poll::Ready(count) => self.heard(count),
                 Poll::Pending => {
                     ready!(self.poll_silence(cx));
                 }
             }
         }
+    }
+
+    /// Ready when the client's earlier connections are over, or it took too long.
+    fn poll_earlier(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if !self.begun {
+            self.begun = true;
+            let wait = self.connection.after_earlier();
+            self.earlier = wait.map(|wait| Box::pin(tokio::time::timeout(EARLIER_ENDS_WITHIN, wait)) as Pin<Box<_>>);
+        }
+        if let Some(earlier) = &mut self.earlier {
+            if ready!(earlier.as_mut().poll(cx)).is_err() {
+                tracing::warn!(peer = %self.connection.peer, "the will of this client's earlier connection is late");
+            }
+            self.earlier = None;
+        }
+        Poll::Ready(())
     }
 
     /// Ready when a ping was put in place of a client that need not send any.
@@ -281,6 +313,7 @@ impl Checkpoint {
         match wire.poll_drain(cx, &mut self.outbound) {
             Poll::Ready(sent) => {
                 self.stalled = None;
+                self.quiet = None;
                 self.dirty = false;
                 self.urgent = false;
                 if self.outbound.capacity() > FULL_AT_BYTES {
@@ -294,10 +327,52 @@ impl Checkpoint {
                 if self.outbound.len() < before {
                     stalled.as_mut().reset(Instant::now() + limit);
                 }
-                ready!(stalled.as_mut().poll(cx));
-                Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+                if stalled.as_mut().poll(cx).is_ready() {
+                    return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+                }
+                self.poll_quiet(cx)
             }
         }
+    }
+
+    fn heard(&mut self, count: usize) {
+        self.heard_at = Instant::now();
+        self.ended = count == 0;
+    }
+
+    /// An error when the client, which takes nothing, has broken its promise too: the engine does not read while it waits to write, and so
+    /// would not notice in time.
+    fn poll_quiet(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let patience = self.connection.keep_alive * 3 / 2;
+        if patience.is_zero() || !self.open || self.ended {
+            return Poll::Pending;
+        }
+        loop {
+            if self.inbound.len() >= FULL_AT_BYTES {
+                // There is no room to hear more, so nothing can be concluded from silence.
+                return Poll::Pending;
+            }
+            let Some(wire) = &mut self.wire else { return Poll::Pending };
+            match wire.poll_fill(cx, &mut self.inbound)? {
+                Poll::Ready(count) => {
+                    self.heard(count);
+                    // Whoever reads has perhaps looked already, and must look again.
+                    cx.waker().wake_by_ref();
+                }
+                Poll::Pending => break,
+            }
+            if self.ended {
+                return Poll::Pending;
+            }
+        }
+        let until = self.heard_at + patience;
+        let quiet = self.quiet.get_or_insert_with(|| Box::pin(sleep_until(until)));
+        if quiet.deadline() != until {
+            quiet.as_mut().reset(until);
+        }
+        ready!(quiet.as_mut().poll(cx));
+        tracing::debug!(peer = %self.connection.peer, "silent for longer than promised, and takes nothing");
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 
     /// Lets the engine's packets out, but for those that the client must not see.
@@ -436,7 +511,7 @@ impl AsyncWrite for Checkpoint {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         this.poll_kick(cx)?;
-        if this.outbound.len() > FULL_AT_BYTES {
+        if this.outbound.len() > FULL_AT_BYTES && !this.connection.gives_way() {
             ready!(this.poll_drain(cx))?;
         }
         this.release(bytes);
@@ -451,6 +526,7 @@ impl AsyncWrite for Checkpoint {
             return Poll::Ready(Ok(()));
         }
         match this.poll_drain(cx) {
+            Poll::Pending if this.connection.gives_way() => Poll::Ready(Ok(())),
             Poll::Pending if !this.urgent && this.outbound.len() <= FULL_AT_BYTES => Poll::Ready(Ok(())),
             drained => drained,
         }
@@ -475,6 +551,7 @@ impl WebSocketTransport for Checkpoint {
 impl Drop for Checkpoint {
     fn drop(&mut self) {
         self.shared.forget(&self.connection);
+        self.connection.end();
         if let Some(identity) = self.connection.identity() {
             let held = std::mem::take(&mut self.held);
             self.shared.remember_held(&identity.session, held);

@@ -3,10 +3,13 @@
 use crate::gate::{DisconnectCause, ProtocolVersion};
 use mqtt5::WillMessage;
 use mqtt5::packet::publish::PublishPacket;
+use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::Waker;
+use std::time::Duration;
+use tokio::sync::Semaphore;
 
 tokio::task_local! {
     /// The connection that the running task serves; wills with a delay come from a task without one.
@@ -20,9 +23,16 @@ pub(crate) struct Connection {
     /// As the client sent it, perhaps empty.
     pub(crate) sent_id: String,
     pub(crate) will: Option<WillMessage>,
-    pub(crate) keeps_alive: bool,
+    /// Zero: the client promises no sign of life.
+    pub(crate) keep_alive: Duration,
     identity: OnceLock<Identity>,
     ending: AtomicBool,
+    /// A newer connection has this one's client id.
+    gives_way: AtomicBool,
+    /// Closed when the connection is over and its will is said.
+    over: Arc<Semaphore>,
+    /// Earlier connections of the same client that are not over yet.
+    earlier: Mutex<Vec<Arc<Semaphore>>>,
     publish: Mutex<Option<PublishPacket>>,
     control: Mutex<Control>,
 }
@@ -50,7 +60,7 @@ impl Connection {
         version: ProtocolVersion,
         sent_id: String,
         will: Option<WillMessage>,
-        keeps_alive: bool,
+        keep_alive: Duration,
     ) -> Self {
         Self {
             peer,
@@ -58,9 +68,12 @@ impl Connection {
             version,
             sent_id,
             will,
-            keeps_alive,
+            keep_alive,
             identity: OnceLock::new(),
             ending: AtomicBool::new(false),
+            gives_way: AtomicBool::new(false),
+            over: Arc::new(Semaphore::new(0)),
+            earlier: Mutex::default(),
             publish: Mutex::new(None),
             control: Mutex::new(Control::default()),
         }
@@ -90,6 +103,38 @@ impl Connection {
 
     pub(crate) fn is_ending(&self) -> bool {
         self.ending.load(Ordering::Acquire)
+    }
+
+    /// `newer` has come in our place. From now on nobody waits for our client to take anything.
+    pub(crate) fn give_way_to(&self, newer: &Self) {
+        let mut earlier = lock(&self.earlier).clone();
+        earlier.push(Arc::clone(&self.over));
+        earlier.retain(|over| !over.is_closed());
+        *lock(&newer.earlier) = earlier;
+        self.gives_way.store(true, Ordering::Release);
+        if let Some(waker) = lock(&self.control).waker.take() {
+            waker.wake();
+        }
+    }
+
+    pub(crate) fn gives_way(&self) -> bool {
+        self.gives_way.load(Ordering::Acquire)
+    }
+
+    /// The connection is over, and its will is said.
+    pub(crate) fn end(&self) {
+        self.over.close();
+    }
+
+    /// Waits until the client's earlier connections are over; `None` when there are none.
+    pub(crate) fn after_earlier(&self) -> Option<impl Future<Output = ()> + Send + Sync + use<>> {
+        let earlier: Vec<_> = lock(&self.earlier).iter().filter(|over| !over.is_closed()).cloned().collect();
+        (!earlier.is_empty()).then_some(async move {
+            for over in earlier {
+                // It never gives a place: it is closed when the connection is over.
+                let _ = over.acquire().await;
+            }
+        })
     }
 
     pub(crate) fn note_cause(&self, cause: DisconnectCause) {

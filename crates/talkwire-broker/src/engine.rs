@@ -261,7 +261,10 @@ impl Shared {
 
     fn enter(&self, connection: &Arc<Connection>, identity: &Identity) {
         lock(&self.delayed_wills).remove(&identity.session);
-        lock(&self.connections).insert(identity.client_id.clone(), Arc::clone(connection));
+        let older = lock(&self.connections).insert(identity.client_id.clone(), Arc::clone(connection));
+        if let Some(older) = older {
+            older.give_way_to(connection);
+        }
     }
 
     pub(crate) fn forget(&self, connection: &Arc<Connection>) {

@@ -55,6 +55,9 @@ pub trait Inbox: Send + Sync + 'static {
 
     /// The connection is lost, or could not be made.
     fn down(&self, why: &str);
+
+    /// A message with a number ([`OutsideHandle::publish_kept`]) is with the broker, or is given up.
+    fn gone(&self, n: u64);
 }
 
 /// How the house connects to a broker that is not its own.
@@ -144,6 +147,12 @@ struct Shared {
 }
 
 impl Shared {
+    fn gone(&self, kept: Option<u64>) {
+        if let Some(n) = kept {
+            self.inbox.gone(n);
+        }
+    }
+
     fn tell(&self, change: impl FnOnce(&mut OutsideStatus)) {
         self.status.send_modify(|status| {
             let before = status.connected;
@@ -210,7 +219,15 @@ impl OutsideHandle {
     /// # Errors
     /// When the message is beyond what this kind of broker takes; it is counted as refused.
     pub fn publish(&self, topic: &str, payload: impl Into<Bytes>, qos: u8, retain: bool) -> Result<(), Limit> {
-        self.publish_for(topic, payload, qos, retain, None)
+        self.put(topic, payload.into(), qos, retain, None, None)
+    }
+
+    /// [`Self::publish`]; the house is told the number when the broker has acknowledged the message, or it is given up.
+    ///
+    /// # Errors
+    /// The same; the house is told as well.
+    pub fn publish_kept(&self, topic: &str, payload: impl Into<Bytes>, qos: u8, retain: bool, n: u64) -> Result<(), Limit> {
+        self.put(topic, payload.into(), qos, retain, None, Some(n))
     }
 
     /// [`Self::publish`], and the message is dropped, here or by a broker of MQTT 5, when it was not delivered within `time`.
@@ -218,13 +235,19 @@ impl OutsideHandle {
     /// # Errors
     /// The same.
     pub fn publish_for(&self, topic: &str, payload: impl Into<Bytes>, qos: u8, retain: bool, time: Option<Duration>) -> Result<(), Limit> {
-        let payload = payload.into();
+        self.put(topic, payload.into(), qos, retain, time, None)
+    }
+
+    fn put(&self, topic: &str, payload: Bytes, qos: u8, retain: bool, time: Option<Duration>, kept: Option<u64>) -> Result<(), Limit> {
         let retain = retain && self.0.config.profile.keeps(payload.len());
         if let Err(limit) = self.0.config.profile.check_publish(topic, payload.len(), qos) {
             count(&self.0.counters.refused);
+            self.0.gone(kept);
             return Err(limit);
         }
-        if !self.0.backlog.push(Outgoing { topic: topic.into(), payload, qos: qos.min(1), retain, until: time.map(|time| Instant::now() + time) }) {
+        let message = Outgoing { topic: topic.into(), payload, qos: qos.min(1), retain, until: time.map(|time| Instant::now() + time), kept };
+        if let Some(dropped) = self.0.backlog.push(message) {
+            self.0.gone(dropped.kept);
             count(&self.0.counters.dropped);
             if self.0.counters.dropped.load(Ordering::Relaxed).is_power_of_two() {
                 tracing::warn!(broker = self.0.config.name, "too many messages wait for the broker; the oldest is dropped");

@@ -8,6 +8,7 @@ mod script;
 
 use desk::{Desk, config};
 use script::{Script, Session};
+use std::time::Duration;
 use talkwire_broker::{Limit, Outside, Profile, ProtocolVersion};
 
 #[tokio::test]
@@ -58,14 +59,18 @@ async fn a_session_that_the_broker_kept_is_taken_up_and_unacknowledged_messages_
     let (script, desk) = (Script::open().await, Desk::default());
     let outside = Outside::start(config(script.port), desk.inbox()).unwrap();
     let mut session = script.greet(false).await;
-    outside.handle().publish("rtk/v1/a/cmd/req", "do", 1, false).unwrap();
+    outside.handle().publish_kept("rtk/v1/a/cmd/req", "do", 1, false, 7).unwrap();
     let first = session.next_publish().await;
     assert!(!first.dup);
     drop(session);
     let mut session = script.greet(true).await;
     let second = session.next_publish().await;
     assert_eq!((second.dup, second.id, second.payload.as_slice()), (true, first.id, b"do".as_slice()));
+    assert!(desk.gone().is_empty(), "sent is not acknowledged");
     session.puback(second.id).await;
+    while desk.gone() != [7] {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
     drop(session);
     // Acknowledged: the next connection has nothing to repeat.
     let mut session = script.greet(false).await;

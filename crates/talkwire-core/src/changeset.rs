@@ -2,16 +2,19 @@
 //!
 //! ```text
 //! proposed ─approve→ preparing ─all prepared→ applying ─all applied→ applied ─measuring→ verifying ─improved→ committed
+//!    │ │                 ├─ way back never seen: rehearsed first (`rehearsal`)
 //!    │ │                 └────────── any failure, silence, loss, restart of a device, or no gain ──────────→ rolled_back
 //!    │ └─ 5 min → expired                                                       a device cannot restore → rollback_failed → …retried
 //!    └─ no → rejected
 //! ```
 
 mod machine;
+mod rehearsal;
 mod restore;
 mod view;
 
 pub use machine::{Order, Report, World, next_deadline, report};
+pub use rehearsal::rehearsed_set;
 pub use restore::set_of;
 pub use view::{measured, view};
 
@@ -26,6 +29,8 @@ use talkwire_proto::{DeviceKey, Site, Tenant};
 pub const APPROVAL_MS: i64 = 300_000;
 /// After this time without confirmation a device goes back, in seconds (`auto_rollback_timeout` of the diagnostics document).
 pub const ROLLBACK_S: u64 = 300;
+/// How long what went back without a gain is not put forward again, in milliseconds.
+const FUTILE_MS: i64 = 86_400_000;
 
 /// Where a set stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -134,6 +139,12 @@ pub struct Operation {
     /// Whether it leaves nothing to put back (`restores = "nothing"` in the catalogue).
     #[serde(default)]
     pub restores_nothing: bool,
+    /// What was known of the way back when it was put forward.
+    #[serde(default)]
+    pub way: Way,
+    /// Whether the way back was rehearsed for this set.
+    #[serde(default)]
+    pub rehearsed: bool,
     /// Where it stands.
     pub state: OperationState,
     /// The configuration section before, as captured by the device.
@@ -157,9 +168,50 @@ pub struct Operation {
     /// What went wrong.
     #[serde(default)]
     pub error: Option<String>,
-    /// The command that applied it.
+    /// The last command about it.
     #[serde(default)]
     pub command_id: Option<String>,
+    /// The command under which the device's journal keeps it, once it is applied.
+    #[serde(default)]
+    pub applied_by: Option<String>,
+}
+
+/// What was known of the way back when the change was put forward.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum Way {
+    /// The device was seen to go back by itself.
+    Proven {
+        /// When, in Unix milliseconds.
+        at_ms: i64,
+    },
+    /// It only says so: it is rehearsed before anything is applied.
+    #[default]
+    Rehearse,
+    /// A rehearsal failed: an administrator decides, and nothing is rehearsed again.
+    Overridden {
+        /// Why it failed.
+        why: String,
+    },
+    /// There is nothing to put back, or no journal to prove.
+    None,
+}
+
+/// A rehearsal under way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rehearsal {
+    /// Which operation.
+    pub operation: usize,
+    /// Under which id the device holds it.
+    pub id: String,
+    /// Whether the device was given the values that run, instead of `changeset.rehearse`.
+    pub by_values: bool,
+    /// Until when it must have gone back, in Unix milliseconds; set with its answer.
+    pub until_ms: Option<i64>,
+    /// Whether it answered with the hash of before.
+    pub answered: bool,
+    /// Whether it said that it went back, with the hash of before.
+    pub restored: bool,
 }
 
 /// What a measurement must do for the change to be kept.
@@ -209,7 +261,7 @@ pub struct Measurement {
 /// How a set ended.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Outcome {
-    /// `kept`, `done_no_gain`, `done_not_measured`, `no_gain`, `not_measured`, `apply_failed`, `prepare_failed`, `deadline`, `connection_lost`, `restart`, `by_person`, `undone`, `rejected`, `expired`.
+    /// `kept`, `done_no_gain`, `done_not_measured`, `no_gain`, `not_measured`, `apply_failed`, `prepare_failed`, `rehearsal_failed`, `deadline`, `connection_lost`, `restart`, `by_person`, `undone`, `by_hand`, `rejected`, `expired`.
     pub kind: String,
     /// One sentence.
     pub text: String,
@@ -299,6 +351,9 @@ pub struct Changeset {
     /// When something is tried again, in Unix milliseconds.
     #[serde(default)]
     pub retry_ms: Option<i64>,
+    /// What is being rehearsed.
+    #[serde(default)]
+    pub rehearsal: Option<Rehearsal>,
 }
 
 impl Changeset {
@@ -312,6 +367,18 @@ impl Changeset {
     /// Whether nothing of it could ever be put back: everything in it is done once.
     pub fn restores_nothing(&self) -> bool {
         self.operations.iter().all(|operation| operation.restores_nothing)
+    }
+
+    /// Whether it went back because nothing got better, less than a day before `now_ms`: what it did is not worth another try yet.
+    pub fn was_futile_at(&self, now_ms: i64) -> bool {
+        let no_gain = self.outcome.as_ref().is_some_and(|outcome| outcome.kind == "no_gain");
+        let ended = self.history.last().map_or(self.created_ms, |line| line.at_ms);
+        self.status == Status::RolledBack && no_gain && now_ms - ended < FUTILE_MS
+    }
+
+    /// Whether an administrator must go on without a way back that was seen.
+    pub fn overrides(&self) -> bool {
+        self.operations.iter().any(|operation| matches!(operation.way, Way::Overridden { .. }))
     }
 
     /// Enters a state and notes when and why.

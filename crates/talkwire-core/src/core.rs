@@ -5,8 +5,10 @@ mod commands;
 mod devices;
 mod members;
 mod proof;
+mod reach;
 mod rooms;
 mod sessions;
+mod trust;
 mod web;
 
 use crate::audit::Chains;
@@ -20,11 +22,12 @@ use crate::ids::Ids;
 use crate::input::{Ask, Input, Origin};
 use crate::refusal::Refusal;
 use crate::session::{self, Session};
+use crate::topology::{Hearsay, View};
 use ed25519_dalek::SigningKey;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use talkwire_proto::{DeviceKey, Inbound, limits};
+use talkwire_proto::{DeviceKey, Inbound, Site, Tenant, limits};
 
 /// What the store remembers when the server starts.
 #[derive(Debug, Clone, Default)]
@@ -78,8 +81,11 @@ pub struct Core {
     key: SigningKey,
     devices: BTreeMap<DeviceKey, Device>,
     saved_ms: BTreeMap<DeviceKey, i64>,
+    hearsay: Hearsay,
     /// Devices that were connected when the server stopped, and until when a diagnosis waits for them.
     returning: BTreeMap<DeviceKey, i64>,
+    /// Sets whose deadlines were drawn back when they were read; written down at the start.
+    drawn_back: Vec<String>,
     life: Life,
     sessions: BTreeMap<String, Session>,
     sets: BTreeMap<String, Changeset>,
@@ -106,15 +112,22 @@ pub struct Core {
 impl Core {
     /// Builds the core from what the store remembers. `seed` and `key` are drawn by the caller.
     ///
-    /// Devices start offline: nobody is connected yet. Deadlines hold as they were.
-    pub fn new(catalogue: Arc<Catalogue>, seed: [u8; 32], key: SigningKey, memory: Memory, now_ms: i64) -> Self {
+    /// Devices start offline: nobody is connected yet. Deadlines hold as they were, unless a clock that ran ahead wrote them.
+    pub fn new(catalogue: Arc<Catalogue>, seed: [u8; 32], key: SigningKey, mut memory: Memory, now_ms: i64) -> Self {
+        memory.devices.iter_mut().for_each(|device| reach::of_device(device, now_ms));
+        memory.commands.iter_mut().filter(|command| !command.status.has_ended()).for_each(|command| reach::of_command(command, now_ms));
+        memory.sessions.iter_mut().for_each(|session| reach::of_session(session, now_ms));
+        let open = memory.changesets.iter_mut().filter(|set| !set.status.has_ended());
+        let drawn_back = open.filter_map(|set| reach::of_set(set, now_ms).then(|| set.changeset_id.clone())).collect();
         let mut core = Self {
             catalogue,
             ids: Ids::new(seed),
             key,
             devices: memory.devices.into_iter().map(|device| (device.key.clone(), device)).collect(),
             saved_ms: BTreeMap::new(),
+            hearsay: Hearsay::default(),
             returning: BTreeMap::new(),
+            drawn_back,
             life: Life::default(),
             sessions: memory.sessions.into_iter().map(|session| (session.session_id.clone(), session)).collect(),
             sets: memory.changesets.into_iter().map(|set| (set.changeset_id.clone(), set)).collect(),
@@ -161,6 +174,9 @@ impl Core {
         }
         for key in self.devices.keys().cloned().collect::<Vec<_>>() {
             self.save_device(now_ms, &key);
+        }
+        for id in std::mem::take(&mut self.drawn_back) {
+            self.keep_set(now_ms, &id);
         }
         let active: Vec<_> =
             self.sessions.values().filter(|session| session.status == session::SessionStatus::Active).map(|session| session.session_id.clone()).collect();
@@ -210,7 +226,7 @@ impl Core {
 
     fn take(&mut self) -> Vec<Effect> {
         // Samples and events change nothing that could be due; everything else may.
-        let quiet = |effect: &Effect| matches!(effect, Effect::Save(Save::Sample(_) | Save::Event(_)) | Effect::Notify(Notice::Event(_)));
+        let quiet = |effect: &Effect| matches!(effect, Effect::Save(Save::Sample(_) | Save::Event(_)) | Effect::Notify(Notice::Event(_)) | Effect::Withhold);
         if self.out.is_empty() || !self.out.iter().all(quiet) {
             self.alarm_ms = self.next_alarm();
         }
@@ -232,6 +248,7 @@ impl Core {
             Ask::Approve { changeset_id, plan_hash } => self.approve(now_ms, who, &changeset_id, &plan_hash),
             Ask::Reject(id) => self.reject(now_ms, who, &id),
             Ask::Rollback(id) => self.roll_back(now_ms, who, &id),
+            Ask::Settle(id) => self.settle(now_ms, who, &id),
             Ask::Say { room, id, text, reply_to } => {
                 let from = Origin { principal: who.clone(), client_id: String::new() };
                 if let Err(refusal) = self.room_for(now_ms, &room, who, false) {
@@ -328,6 +345,11 @@ impl Core {
         self.devices.get(key)
     }
 
+    /// What devices say of the network of a site.
+    pub fn topology(&self, tenant: &Tenant, site: &Site) -> View {
+        self.hearsay.view(tenant, site, self.devices.values())
+    }
+
     /// A session that is still in memory.
     pub fn session(&self, id: &str) -> Option<&Session> {
         self.sessions.get(id)
@@ -368,6 +390,8 @@ impl Core {
         let session = self.sessions.get(session_id).filter(|session| session.status == session::SessionStatus::Active)?;
         let devices: Vec<_> = self.devices.values().filter(|device| device.key.tenant == session.tenant && device.key.site == session.site).collect();
         let changeset = session.changeset_id.as_ref().and_then(|id| self.sets.get(id));
-        Some(then(&crate::moves::Brief { session, devices: &devices, changeset, catalogue: &self.catalogue, now_ms }))
+        let here = |set: &&Changeset| set.tenant == session.tenant && set.site == session.site && set.was_futile_at(now_ms);
+        let futile: Vec<_> = self.sets.values().filter(here).collect();
+        Some(then(&crate::moves::Brief { session, devices: &devices, changeset, futile: &futile, catalogue: &self.catalogue, now_ms }))
     }
 }

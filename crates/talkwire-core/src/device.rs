@@ -1,8 +1,10 @@
 //! A device: identity, capabilities, presence and health, and the registry of all of them.
 
+use crate::stamps::Stamps;
+use crate::wayback::WayBack;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use talkwire_proto::capability::ToolSupport;
 use talkwire_proto::command::CommandEnvelope;
 use talkwire_proto::state::Health;
@@ -27,6 +29,21 @@ pub struct Counters {
     pub connection_errors: u64,
     /// Messages whose clock was more than five minutes ahead.
     pub clock_ahead: u64,
+    /// Events and samples that were told more than five minutes after their time.
+    #[serde(default)]
+    pub told_late: u64,
+    /// States and identities that are older than what is known, or whose time cannot be true: kept, but not taken.
+    #[serde(default)]
+    pub stale: u64,
+    /// Things and links that it told of and that were not kept: over the bound, or without a name.
+    #[serde(default)]
+    pub topology_left_out: u64,
+    /// Times that it answered that it does not have a tool which it declared.
+    #[serde(default)]
+    pub refuted_tools: u64,
+    /// Messages whose clock was never set: it counted from 1970.
+    #[serde(default)]
+    pub clock_unset: u64,
 }
 
 /// What is known of a device.
@@ -63,6 +80,15 @@ pub struct Device {
     pub state: Value,
     /// Counters.
     pub diagnostics: Counters,
+    /// What is known of the way back of its tools, by canonical name.
+    #[serde(default)]
+    pub ways_back: BTreeMap<String, WayBack>,
+    /// Tools that it declared and then said it does not have; not offered until it declares something else.
+    #[serde(default)]
+    pub refuted: BTreeSet<String>,
+    /// The newest times of its messages.
+    #[serde(default)]
+    pub stamps: Stamps,
 }
 
 impl Device {
@@ -84,6 +110,9 @@ impl Device {
             attr: Value::Null,
             state: Value::Null,
             diagnostics: Counters::default(),
+            ways_back: BTreeMap::new(),
+            refuted: BTreeSet::new(),
+            stamps: Stamps::default(),
         }
     }
 

@@ -8,6 +8,7 @@ use crate::delivery::Delivered;
 use crate::device::Device;
 use crate::refusal::Refusal;
 use crate::session::Session;
+use serde::Serialize;
 use serde_json::Value;
 use talkwire_proto::DeviceKey;
 use talkwire_proto::chat::ChatMessage;
@@ -47,8 +48,24 @@ pub struct EventRow {
     pub ts_ms: i64,
     /// Arrival, in Unix milliseconds.
     pub received_ms: i64,
-    /// Whether the device's clock was too far ahead.
-    pub flagged: bool,
+    /// What is odd about it, if anything.
+    pub flag: Option<Flag>,
+}
+
+/// Why what a device told does not speak of now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Flag {
+    /// The device's clock was more than five minutes ahead.
+    Ahead,
+    /// The device's clock was never set: it counts from 1970.
+    Unset,
+    /// It was told more than five minutes after its time: from an outbox, or again.
+    Late,
+    /// It is older than what the device said before, or its time cannot be true: kept, and not taken.
+    Stale,
+    /// Its words are of a newer protocol than ours.
+    Newer,
 }
 
 /// A message that could not be read.
@@ -106,6 +123,19 @@ pub enum Save {
     Delivered(Delivered),
     /// Such a broker began a new session: the packet identifiers of before mean nothing.
     SessionBegun,
+    /// A message on its way to such a broker, kept until it has acknowledged it.
+    Outgoing(Box<Outgoing>),
+    /// Such a broker has these messages, by their numbers, or they were given up.
+    OutgoingGone(Vec<u64>),
+}
+
+/// A message on its way to a broker that is not ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outgoing {
+    /// Counts up in the order of sending.
+    pub n: u64,
+    /// The message, with QoS 1.
+    pub publish: Publish,
 }
 
 /// A publish.
@@ -203,4 +233,6 @@ pub enum Effect {
     },
     /// Ask the mind for its next moves, and hand in [`crate::Input::Moves`].
     Think(String),
+    /// The message just taken does not say how things stand: it is acknowledged, but neither retained nor passed on.
+    Withhold,
 }

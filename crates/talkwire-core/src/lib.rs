@@ -19,6 +19,9 @@ pub mod moves;
 pub mod receipt;
 pub mod refusal;
 pub mod session;
+pub mod stamps;
+pub mod topology;
+pub mod wayback;
 
 pub use crate::core::Core;
 pub use access::{Principal, Role};

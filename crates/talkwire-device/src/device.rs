@@ -78,6 +78,11 @@ impl Builder {
         keeper.tick().await;
 
         let has_secret = config.broker.password.is_some() || config.broker.password_file.is_some();
+        if config.fernet_key.is_some() && !config.groups.is_empty() {
+            // Several devices read one message, each with a key of its own.
+            let why = "a command to a group cannot be sealed for each of its devices; leave `groups` out, or the key, and protect the connection with TLS";
+            return Err(DeviceError::Key(why.into()));
+        }
         let seal = Seal::new(config.fernet_key.clone())?;
         let will = will(&config.key, &seal).map_err(|error| DeviceError::Key(error.to_string()))?;
         let outbox = open_outbox(&config).await?;

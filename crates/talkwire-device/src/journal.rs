@@ -2,7 +2,7 @@
 //!
 //! One file per change set, replaced as a whole (written beside, synced, renamed, folder synced), so that a power cut
 //! leaves the old or the new one. Its first line is the SHA-256 of the second, which is the [`SetRecord`] as JSON. Ended
-//! sets stay for 24 hours, so that a command that comes again is recognised. A file that cannot be read is kept under
+//! sets stay for 24 hours of running, so that a command that comes again is recognised; a clock that jumps forgets none. A file that cannot be read is kept under
 //! another name and reported.
 
 use crate::disk::Disk;
@@ -13,10 +13,11 @@ use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 use talkwire_proto::command::Answer;
 
-/// How long ended sets are remembered.
-const REMEMBERED_MS: i64 = 24 * 3600 * 1000;
+/// How long ended sets are remembered while the process runs; after a restart anew.
+const REMEMBERED_FOR: Duration = Duration::from_secs(24 * 3600);
 /// How many ended sets are remembered at most.
 const REMEMBERED: usize = 1000;
 const ENDING: &str = ".set";
@@ -99,12 +100,14 @@ pub(crate) struct Journal {
     /// Sets whose file may say something else than `sets`, because writing it failed on the way.
     uncertain: BTreeSet<String>,
     unreadable: Vec<String>,
+    /// Since when each ended set is known as ended, on the steady clock.
+    ended_since: BTreeMap<String, Duration>,
 }
 
 impl Journal {
     /// Reads everything back.
     pub(crate) fn load(disk: Arc<dyn Disk>) -> io::Result<Self> {
-        let mut journal = Self { disk, sets: BTreeMap::new(), uncertain: BTreeSet::new(), unreadable: Vec::new() };
+        let mut journal = Self { disk, sets: BTreeMap::new(), uncertain: BTreeSet::new(), unreadable: Vec::new(), ended_since: BTreeMap::new() };
         let mut moved = false;
         for name in journal.disk.list()? {
             if name.ends_with(UNREADABLE) {
@@ -191,17 +194,22 @@ impl Journal {
         }
     }
 
-    /// Forgets ended sets that are old, or too many, and reported.
-    pub(crate) async fn prune(&mut self, now_ms: i64) {
+    /// Forgets ended sets that are old, or too many, and reported. `now` is the steady clock's.
+    pub(crate) async fn prune(&mut self, now: Duration) {
         let mut ended: Vec<_> = self.sets.values().filter(|set| set.state != SetState::Pending && !set.unreported).collect();
         ended.sort_by_key(|set| set.number);
         let over = ended.len().saturating_sub(REMEMBERED);
-        let old = ended.iter().enumerate().filter(|(at, set)| *at < over || now_ms.saturating_sub(set.changed_unix_ms) > REMEMBERED_MS);
+        for set in &ended {
+            self.ended_since.entry(set.changeset_id.clone()).or_insert(now);
+        }
+        let is_old = |set: &SetRecord| self.ended_since.get(&set.changeset_id).is_some_and(|since| now.saturating_sub(*since) > REMEMBERED_FOR);
+        let old = ended.iter().enumerate().filter(|(at, set)| *at < over || is_old(set));
         let old: Vec<_> = old.map(|(_, set)| set.changeset_id.clone()).collect();
         for id in old {
             let (disk, name) = (self.disk.clone(), file_name(&id));
             if blocking(move || disk.remove(&name)).await.is_ok() {
                 self.sets.remove(&id);
+                self.ended_since.remove(&id);
             }
         }
     }

@@ -12,7 +12,7 @@ use crate::outbox::Outbox;
 use crate::rate::Window;
 use crate::seal::Seal;
 use lane::{Fate, Lane};
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -258,14 +258,16 @@ async fn work(shared: Arc<Shared>, mut outbox: Outbox) {
         let up = shared.link.is_up();
         let wants: Vec<_> = lanes.iter().filter(|lane| up && lane.wants(now)).map(|lane| (lane.class, lane.after())).collect();
         let changes = !letters.is_empty() || !acknowledged.is_empty() || outbox.owes().is_some_and(|at| at <= now);
-        if changes || wants.iter().any(|(class, after)| outbox.has(*class, *after)) {
+        let readable = outbox.unread(now).is_none();
+        if changes || readable && wants.iter().any(|(class, after)| outbox.has(*class, *after)) {
             let done = std::mem::take(&mut acknowledged);
+            let under_way: BTreeSet<u64> = lanes.iter().flat_map(Lane::under_way).collect();
             // One thread at a time, which may wait for the disk; nobody but this task waits for it.
             let turn = tokio::task::spawn_blocking(move || {
                 if changes {
-                    outbox.change(&done, letters, now);
+                    outbox.change(&done, letters, &under_way, now);
                 }
-                let read: Vec<_> = wants.into_iter().map(|(class, after)| (class, outbox.read(class, after, lane::FLYING, lane::BYTES))).collect();
+                let read: Vec<_> = wants.into_iter().map(|(class, after)| (class, outbox.read(class, after, lane::FLYING, lane::BYTES, now))).collect();
                 (outbox, read)
             });
             let Ok((back, read)) = turn.await else {
@@ -280,7 +282,7 @@ async fn work(shared: Arc<Shared>, mut outbox: Outbox) {
             shared.waiting.send_replace(outbox.figures().waiting);
             shared.kept.send_replace(count);
         }
-        let mut wake_at = [outbox.owes(), shared.say_waiting_state(now)].into_iter().flatten().min();
+        let mut wake_at = [outbox.owes(), outbox.unread(now), shared.say_waiting_state(now)].into_iter().flatten().min();
         for lane in &mut lanes {
             let blocked = if up { lane.send(&shared, &fates_in, now) } else { None };
             wake_at = [wake_at, blocked].into_iter().flatten().min();
@@ -290,7 +292,7 @@ async fn work(shared: Arc<Shared>, mut outbox: Outbox) {
             let waits = outbox.has(Class::Telemetry, 0) || came.letters.iter().any(|letter| letter.class == Class::Telemetry);
             shared.telemetry_waits.store(waits, Ordering::Release);
         }
-        let more = up && lanes.iter().any(|lane| lane.wants(Instant::now()) && outbox.has(lane.class, lane.after()));
+        let more = up && outbox.unread(now).is_none() && lanes.iter().any(|lane| lane.wants(Instant::now()) && outbox.has(lane.class, lane.after()));
         if more {
             continue;
         }

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 use talkwire_proto::command::Answer;
@@ -129,18 +129,23 @@ impl Disk for TrialDisk {
 }
 
 #[derive(Default)]
-struct TrialClock(Mutex<Duration>);
+struct TrialClock(Mutex<Duration>, AtomicI64);
 
 impl TrialClock {
     fn pass(&self, time: Duration) {
         *self.0.lock().unwrap() += time;
+    }
+
+    /// The wall clock jumps by so many milliseconds.
+    fn set_wall(&self, by_ms: i64) {
+        self.1.store(by_ms, Ordering::SeqCst);
     }
 }
 
 impl Clock for TrialClock {
     fn now(&self) -> Now {
         let steady = *self.0.lock().unwrap();
-        Now { steady, unix_ms: 1_700_000_000_000 + i64::try_from(steady.as_millis()).unwrap() }
+        Now { steady, unix_ms: 1_700_000_000_000 + self.1.load(Ordering::SeqCst) + i64::try_from(steady.as_millis()).unwrap() }
     }
 }
 
@@ -227,6 +232,11 @@ impl House {
         self.keeper.manage(op, &Args(args.as_object().unwrap().clone())).await
     }
 
+    async fn rehearse(&mut self, set: &str) -> Result<Value, ToolError> {
+        let args = json!({"changeset_id": set, "op": "lamp.set_level", "args": {"level": 99}, "timeout_s": 100});
+        self.keeper.manage("changeset.rehearse", &Args(args.as_object().unwrap().clone())).await
+    }
+
     fn trouble(&self, after: u64, trouble: Trouble) {
         *self.disk.trouble.lock().unwrap() = Some((self.disk.steps.load(Ordering::SeqCst) + after, trouble));
     }
@@ -302,6 +312,25 @@ async fn a_power_cut_at_any_step_of_undoing_ends_undone() {
 }
 
 #[tokio::test]
+async fn a_clock_that_jumps_makes_the_device_forget_no_command() {
+    let mut house = House::new().await;
+    assert!(ok(&house.set("a", "first", 3).await));
+    house.manage("changeset.commit", "first").await.unwrap();
+    assert!(ok(&house.set("b", "second", 7).await));
+    // Set by the network after a start in 1970: half a century at once, and only a second has passed.
+    house.clock.set_wall(50 * 365 * 86_400_000);
+    house.clock.pass(Duration::from_secs(101));
+    house.keeper.tick().await;
+    for report in house.keeper.reports() {
+        house.keeper.reported(&report.key, true).await;
+    }
+    let mut house = house.restart().await;
+    house.set("a", "first", 3).await;
+    let times = house.world.applied.lock().unwrap().get(&3).copied();
+    assert_eq!((times, house.state("first").await.as_str()), (Some(1), "committed"), "a command that comes again is not run again");
+}
+
+#[tokio::test]
 async fn a_full_disk_refuses_the_change_and_changes_nothing() {
     for after in 0..4 {
         let mut house = House::new().await;
@@ -338,6 +367,7 @@ async fn a_disk_that_fails_while_undoing_keeps_the_device_held_until_the_end_is_
 enum Move {
     Apply { set: u8 },
     Repeat { nth: u8 },
+    Rehearse { set: u8 },
     Extend { set: u8 },
     Commit { set: u8 },
     Rollback { set: u8 },
@@ -352,6 +382,7 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
     let one = prop_oneof![
         5 => (0..4u8).prop_map(|set| Move::Apply { set }),
         2 => any::<u8>().prop_map(|nth| Move::Repeat { nth }),
+        1 => (0..4u8).prop_map(|set| Move::Rehearse { set }),
         1 => (0..4u8).prop_map(|set| Move::Extend { set }),
         2 => (0..4u8).prop_map(|set| Move::Commit { set }),
         1 => (0..4u8).prop_map(|set| Move::Rollback { set }),
@@ -422,6 +453,16 @@ async fn play(moves: Vec<Move>) {
                 assert!(ok(&house.set(&id, &format!("s{set}"), level).await), "answered as it was then");
             }
             Move::Repeat { .. } => {}
+            // Holds the device as a change does, and changes nothing.
+            Move::Rehearse { set } => {
+                let number = 20 + set;
+                let answer = house.rehearse(&format!("r{set}")).await;
+                let may = !model.ended.contains(&number) && model.pending.as_ref().is_none_or(|pending| pending.set == number);
+                assert_eq!(answer.is_ok(), may, "{step:?} {answer:?} {model:?}");
+                if may && model.pending.is_none() {
+                    model.pending = Some(Pending { set: number, level: model.confirmed, deadline: model.now + 100 });
+                }
+            }
             Move::Extend { set } => {
                 let extended = house.manage("changeset.extend", &format!("s{set}")).await;
                 let holding = model.pending.as_mut().filter(|pending| pending.set == *set);

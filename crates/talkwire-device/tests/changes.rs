@@ -48,6 +48,35 @@ fn hash(level: i64) -> String {
 }
 
 #[tokio::test]
+async fn a_rehearsal_touches_nothing_holds_the_device_and_is_reported_as_taken_back() {
+    let mut bench = bench().await;
+    assert!(bench.set("c0", "first", 4, 60.0).await["error"].is_null());
+    bench.controller.ask("k0", "changeset.commit", json!({"changeset_id": "first"})).await;
+    let before = (bench.lamp.applied.load(Ordering::SeqCst), bench.lamp.restored.load(Ordering::SeqCst));
+    let ask = json!({"changeset_id": "s.rehearsal.0", "op": "lamp.set_level", "args": {"level": 9}, "timeout_s": 1});
+    let answer = bench.controller.ask("r", "changeset.rehearse", ask).await;
+    assert_eq!((&answer["result"]["config_hash"], &answer["result"]["previous_hash"]), (&json!(hash(4)), &json!(hash(4))));
+    let meanwhile = bench.set("c1", "s", 9, 5.0).await;
+    assert_eq!(meanwhile["error"]["code"], "E_LLM_CHANGESET_CONFLICT", "one at a time");
+    let undone = bench.undone().await;
+    assert_eq!(undone, json!({"changeset_id": "s.rehearsal.0", "reason": "deadline", "restored_hash": hash(4)}));
+    assert_eq!((bench.lamp.applied.load(Ordering::SeqCst), bench.lamp.restored.load(Ordering::SeqCst)), before, "nobody noticed");
+    assert!(bench.set("c2", "s", 9, 60.0).await["error"].is_null(), "and the change itself may follow");
+    assert_eq!(bench.lamp.level(), 9);
+}
+
+#[tokio::test]
+async fn a_rehearsal_over_a_power_cut_is_taken_back_at_the_start() {
+    let mut bench = bench().await;
+    let ask = json!({"changeset_id": "s.rehearsal.0", "op": "lamp.set_level", "args": {"level": 9}, "timeout_s": 600});
+    assert!(bench.controller.ask("r", "changeset.rehearse", ask).await["error"].is_null());
+    bench.restart().await;
+    assert_eq!(bench.undone().await, json!({"changeset_id": "s.rehearsal.0", "reason": "restart", "restored_hash": hash(0)}));
+    let unknown = json!({"changeset_id": "t.rehearsal.0", "op": "lamp.explode", "args": {}, "timeout_s": 1});
+    assert_eq!(bench.controller.ask("u", "changeset.rehearse", unknown).await["error"]["code"], "E_UNKNOWN_OP");
+}
+
+#[tokio::test]
 async fn a_confirmed_change_stays_and_says_what_runs() {
     let mut bench = bench().await;
     let prepared =
@@ -81,6 +110,34 @@ async fn a_confirmed_change_stays_and_says_what_runs() {
     let rollback = bench.controller.ask("r", "changeset.rollback", json!({"changeset_id": "s"})).await;
     assert_eq!((&rollback["error"]["code"], &rollback["error"]["details"]["state"]), (&json!("E_CHANGESET_STATE"), &json!("committed")));
     assert!(bench.controller.collect("evt/changeset.rolled_back", Duration::from_millis(100)).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_confirmed_change_is_undone_from_the_journal_as_a_change_of_its_own() {
+    let mut bench = bench().await;
+    bench.set("c1", "s", 7, 5.0).await;
+    bench.controller.ask("k1", "changeset.commit", json!({"changeset_id": "s"})).await;
+    let undo = |set: &str, command: &str| json!({"changeset_id": set, "auto_rollback_timeout": 0.5, "restores": command});
+
+    let answer = bench.controller.ask("u1", "lamp.set_level", undo("s.undo.1", "c1")).await;
+    let result = &answer["result"];
+    assert_eq!((&result["applied"], &result["previous"], &result["config_hash"]), (&json!({"level": 0}), &json!({"level": 7}), &json!(hash(0))));
+    assert_eq!(bench.undone().await["changeset_id"], "s.undo.1", "an undo that nobody confirms is undone itself");
+    assert_eq!(bench.lamp.level(), 7);
+
+    bench.restart().await;
+    bench.controller.ask("u2", "lamp.set_level", undo("s.undo.2", "c1")).await;
+    bench.controller.ask("k2", "changeset.commit", json!({"changeset_id": "s.undo.2"})).await;
+    tokio::time::sleep(Duration::from_millis(800)).await;
+    assert_eq!(bench.lamp.level(), 0);
+
+    bench.set("c3", "t", 9, 5.0).await;
+    bench.controller.ask("r3", "changeset.rollback", json!({"changeset_id": "t"})).await;
+    for (id, command) in [("x1", "never"), ("x2", "c3"), ("x3", "u2")] {
+        let refused = bench.controller.ask(id, "lamp.set_level", undo(id, command)).await;
+        assert_eq!(refused["error"]["code"], "E_NOT_FOUND", "{command} is no confirmed change");
+    }
+    assert_eq!((bench.lamp.level(), bench.lamp.applied.load(Ordering::SeqCst)), (0, 2));
 }
 
 #[tokio::test]

@@ -154,6 +154,38 @@ async fn a_dead_cable_is_noticed_by_both_ends_and_online_is_said_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_dead_cable_is_noticed_also_by_a_device_that_talks_all_the_time() {
+    let ledger = Arc::new(Ledger::default());
+    let exchange = Exchange::start_gated(ledger.clone()).await;
+    let cable = Cable::to(exchange.port).await;
+    let data = tempfile::tempdir().unwrap();
+    let broker = Broker::open("127.0.0.1", cable.port);
+    let config = DeviceConfig { broker, keep_alive: Duration::from_secs(2), rates: Rates::unlimited(), ..exchange.device(data.path()) };
+    let running = device(config).await;
+    running.online().await;
+    let talking = running.device();
+    let talk = tokio::spawn(async move {
+        loop {
+            talking.telemetry("temperature", 21, "celsius");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    });
+    // On a good cable it talks on, although nobody has a reason to answer.
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    assert_eq!(ledger.connects.lock().unwrap().len(), 1, "a broker that only listens is not given up");
+    cable.die();
+    running.event("count", Severity::Info, json!({"n": 1}));
+    let came_back = async {
+        while ledger.connects.lock().unwrap().len() < 2 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(6), came_back).await.expect("noticed within one and a half keep-alives, and some time for the return");
+    ledger.until(|heard| heard == [1]).await;
+    talk.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn telemetry_over_its_rate_waits_in_the_outbox_and_holds_nothing_else_up() {
     let ledger = Arc::new(Ledger::default());
     let exchange = Exchange::start_gated(ledger.clone()).await;

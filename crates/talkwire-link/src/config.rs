@@ -46,7 +46,8 @@ pub struct LinkConfig {
     pub password_file: Option<PathBuf>,
     /// Whether and how the connection is protected; `None`: plain TCP.
     pub tls: Option<Tls>,
-    /// How often the connection is proved alive when nothing else is said. A silent loss is seen within twice this time.
+    /// How often the connection is proved alive when nothing else is said. A silent loss is seen within one and a half of this time, also by
+    /// whoever talks all the time.
     pub keep_alive: Duration,
     /// `true`: every connection starts with an empty session. `false`: a reconnect resumes the session, so that messages
     /// which the broker kept meanwhile arrive, also those that it kept while this program was not running.

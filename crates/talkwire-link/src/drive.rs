@@ -5,6 +5,7 @@ use crate::error::LinkError;
 use crate::events::LinkEvent;
 use crate::link::{Phase, Shared};
 use crate::message::{Message, Qos};
+use crate::pulse::Pulse;
 use rumqttc::{AsyncClient, ConnAck, ConnectionError, Event, EventLoop, Packet, Publish, StateError, SubscribeFilterInput};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,57 +17,72 @@ pub(crate) async fn drive(mut eventloop: EventLoop, client: AsyncClient, shared:
     let mut failures = 0u32;
     let mut connected_at: Option<Instant> = None;
     let mut last_why = String::new();
+    let mut pulse = Pulse::default();
     let mut subscribing: Option<tokio::task::JoinHandle<()>> = None;
     loop {
-        match eventloop.poll().await {
-            Ok(Event::Incoming(Packet::ConnAck(connack))) => {
-                connected_at = Some(Instant::now());
-                last_why.clear();
-                eventloop.options.set_clean_start(shared.config.clean_start).clear_session_store();
-                shared.accept_limit(connack.properties.as_ref().and_then(|properties| properties.max_packet_size));
-                shared.enter(Phase::Connected);
-                subscribing = Some(tokio::spawn(come_up(connack, client.clone(), shared.clone())));
+        let (reason, quarrel) = match pulse.next(&mut eventloop, &client, &shared).await {
+            Some(Ok(event)) => {
+                match event {
+                    Event::Incoming(Packet::ConnAck(connack)) => {
+                        connected_at = Some(Instant::now());
+                        last_why.clear();
+                        eventloop.options.set_clean_start(shared.config.clean_start).clear_session_store();
+                        shared.accept_limit(connack.properties.as_ref().and_then(|properties| properties.max_packet_size));
+                        shared.enter(Phase::Connected);
+                        subscribing = Some(tokio::spawn(come_up(connack, client.clone(), shared.clone())));
+                    }
+                    Event::Incoming(Packet::Publish(publish)) => shared.events.push(LinkEvent::Message(read(publish))),
+                    Event::Incoming(Packet::Disconnect(goodbye)) => last_why = format!("the broker ended the connection: {:?}", goodbye.reason_code),
+                    _ => {}
+                }
+                continue;
             }
-            Ok(Event::Incoming(Packet::Publish(publish))) => shared.events.push(LinkEvent::Message(read(publish))),
-            Ok(Event::Incoming(Packet::Disconnect(goodbye))) => last_why = format!("the broker ended the connection: {:?}", goodbye.reason_code),
-            Ok(_) => {}
-            Err(ConnectionError::RequestsDone | ConnectionError::DisconnectTimeout) => break,
-            Err(error) => {
-                if let Some(task) = subscribing.take() {
-                    task.abort();
-                    // Waited for, so that it cannot say "up" after this.
-                    let _ = task.await;
-                }
-                shared.enter(Phase::Down);
-                if *shared.closing.borrow() {
-                    break;
-                }
-                failures = if connected_at.is_some_and(|at| at.elapsed() >= STEADY) { 1 } else { failures.saturating_add(1) };
+            Some(Err(ConnectionError::RequestsDone | ConnectionError::DisconnectTimeout)) => break,
+            Some(Err(error)) => {
                 // A session whose state the broker and we do not agree about is given up, or it would end every connection.
                 let quarrel = matches!(error, ConnectionError::SessionStateMismatch { .. } | ConnectionError::MqttState(StateError::ProtocolViolation(_)));
-                let why = if connected_at.is_some() && !last_why.is_empty() { std::mem::take(&mut last_why) } else { explain(&error, &shared.config) };
-                if connected_at.take().is_some() || why != last_why {
-                    tracing::info!(%why, "link down");
-                    shared.events.push(LinkEvent::Down { why: why.clone() });
-                }
-                last_why = why;
-                let mut closing = shared.closing.subscribe();
-                tokio::select! {
-                    () = tokio::time::sleep(shared.config.backoff.jittered(failures)) => {}
-                    _ = closing.wait_for(|closing| *closing) => break,
-                }
-                if quarrel {
-                    tracing::info!("starting an empty session");
-                    eventloop.reset_session_state();
-                    eventloop.options.set_clean_start(true);
-                }
-                if let Err(error) = shared.config.renew(&mut eventloop.options) {
-                    tracing::warn!(%error, "the last ones are used");
-                }
+                (explain(&error, &shared.config), quarrel)
             }
+            None => {
+                eventloop.clean();
+                (silent(&shared.config, Pulse::patience(&eventloop)), false)
+            }
+        };
+        if let Some(task) = subscribing.take() {
+            task.abort();
+            // Waited for, so that it cannot say "up" after this.
+            let _ = task.await;
+        }
+        shared.enter(Phase::Down);
+        if *shared.closing.borrow() {
+            break;
+        }
+        failures = if connected_at.is_some_and(|at| at.elapsed() >= STEADY) { 1 } else { failures.saturating_add(1) };
+        let why = if connected_at.is_some() && !last_why.is_empty() { std::mem::take(&mut last_why) } else { reason };
+        if connected_at.take().is_some() || why != last_why {
+            tracing::info!(%why, "link down");
+            shared.events.push(LinkEvent::Down { why: why.clone() });
+        }
+        last_why = why;
+        let mut closing = shared.closing.subscribe();
+        tokio::select! {
+            () = tokio::time::sleep(shared.config.backoff.jittered(failures)) => {}
+            _ = closing.wait_for(|closing| *closing) => break,
+        }
+        if quarrel {
+            tracing::info!("starting an empty session");
+            eventloop.reset_session_state();
+            eventloop.options.set_clean_start(true);
+        }
+        if let Err(error) = shared.config.renew(&mut eventloop.options) {
+            tracing::warn!(%error, "the last ones are used");
         }
     }
     shared.enter(Phase::Down);
+}
+
+fn silent(config: &LinkConfig, patience: Duration) -> String {
+    format!("{}:{}: nothing has come from the broker for {} s, nor did it answer; the connection is made anew", config.host, config.port, patience.as_secs())
 }
 
 /// The reason of a failed attempt in words, with what to do about the frequent ones.

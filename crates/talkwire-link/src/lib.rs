@@ -27,7 +27,10 @@ mod events;
 mod link;
 mod message;
 mod outgoing;
+mod pulse;
 mod session;
+#[cfg(feature = "stranger")]
+pub mod stranger;
 mod tls;
 
 pub use backoff::Backoff;

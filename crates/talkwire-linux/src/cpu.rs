@@ -1,4 +1,4 @@
-//! Processor time: `/proc/stat`, `/proc/uptime`, `/proc/loadavg`.
+//! Processor time: `/proc/stat`, `/proc/self/stat`, `/proc/uptime`, `/proc/loadavg`.
 
 use crate::root::Root;
 use crate::text::tenth;
@@ -12,11 +12,12 @@ pub(crate) struct Ticks {
     total: u64,
 }
 
-/// One reading of `/proc/stat`.
+/// One reading of `/proc/stat`, and of this program's own time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Times {
     all: Ticks,
     cores: BTreeMap<u32, Ticks>,
+    own: Option<u64>,
 }
 
 /// How busy the processors were between two readings, in percent.
@@ -24,6 +25,8 @@ pub(crate) struct Times {
 pub(crate) struct Load {
     pub(crate) cpu_percent: f64,
     pub(crate) core_max_percent: Option<f64>,
+    /// This program's share of all processors.
+    pub(crate) process_percent: Option<f64>,
 }
 
 /// Reads the `cpu` lines. None without the line of all processors.
@@ -39,7 +42,7 @@ pub(crate) fn parse_times(text: &str) -> Option<Times> {
             Err(_) => {}
         }
     }
-    Some(Times { all: all?, cores })
+    Some(Times { all: all?, cores, own: None })
 }
 
 /// `user nice system idle iowait irq softirq steal`; what follows is counted in `user` and `nice` already.
@@ -54,7 +57,9 @@ fn parse_ticks(columns: &str) -> Option<Ticks> {
 /// None when no time passed between the readings.
 pub(crate) fn load(before: &Times, after: &Times) -> Option<Load> {
     let cores = after.cores.iter().filter_map(|(core, ticks)| percent(*before.cores.get(core)?, *ticks));
-    Some(Load { cpu_percent: percent(before.all, after.all)?, core_max_percent: cores.reduce(f64::max) })
+    let own = |times: &Times| times.own.map(|busy| Ticks { busy, total: times.all.total });
+    let process_percent = own(before).zip(own(after)).and_then(|(before, after)| percent(before, after));
+    Some(Load { cpu_percent: percent(before.all, after.all)?, core_max_percent: cores.reduce(f64::max), process_percent })
 }
 
 fn percent(before: Ticks, after: Ticks) -> Option<f64> {
@@ -62,6 +67,12 @@ fn percent(before: Ticks, after: Ticks) -> Option<f64> {
     // The kernel's idle figures may step back a little, so the difference can leave the bounds.
     let busy = after.busy.saturating_sub(before.busy);
     Some(tenth((100.0 * busy as f64 / total as f64).min(100.0)))
+}
+
+/// Ticks that a process spent working, from its `stat`: `utime` and `stime`, behind the name that may hold anything.
+fn parse_own(text: &str) -> Option<u64> {
+    let mut figures = text.rsplit_once(')')?.1.split_ascii_whitespace().skip(11).map(|word| word.parse::<u64>().ok());
+    figures.next()??.checked_add(figures.next()??)
 }
 
 /// When the machine started, in Unix seconds: the line `btime` of `/proc/stat`.
@@ -83,7 +94,8 @@ pub(crate) fn parse_loadavg(text: &str) -> Option<[f64; 3]> {
 }
 
 pub(crate) fn times(root: &Root) -> Option<Times> {
-    parse_times(&root.text("proc/stat")?)
+    let times = parse_times(&root.text("proc/stat")?)?;
+    Some(Times { own: root.text("proc/self/stat").and_then(|text| parse_own(&text)), ..times })
 }
 
 pub(crate) fn uptime_s(root: &Root) -> Option<u64> {
@@ -108,7 +120,10 @@ mod tests {
     #[test]
     fn two_readings_give_the_mean_and_the_busiest_core() {
         let (before, after) = (parse_times(BEFORE).unwrap(), parse_times(AFTER).unwrap());
-        assert_eq!(load(&before, &after), Some(Load { cpu_percent: 50.0, core_max_percent: Some(80.0) }));
+        assert_eq!(load(&before, &after), Some(Load { cpu_percent: 50.0, core_max_percent: Some(80.0), process_percent: None }));
+        let own = |times: Times, stat: &str| Times { own: parse_own(stat), ..times };
+        let (before, after) = (own(before, "7 (a) b) S 1 7 7 0 -1 4 9 0 0 0 3 2 0 0 20"), own(after, "7 (a) b) S 1 7 7 0 -1 4 9 0 0 0 6 4 0 0 20"));
+        assert_eq!(load(&before, &after).and_then(|load| load.process_percent), Some(5.0));
         assert_eq!(parse_boot_time(BEFORE), Some(1_772_000_000));
     }
 
@@ -123,7 +138,7 @@ mod tests {
     fn idle_time_that_steps_back_stays_within_bounds() {
         let before = parse_times("cpu 10 0 0 90 50 0 0 0\n").unwrap();
         let after = parse_times("cpu 30 0 0 90 40 0 0 0\n").unwrap();
-        assert_eq!(load(&before, &after).unwrap(), Load { cpu_percent: 100.0, core_max_percent: None });
+        assert_eq!(load(&before, &after).unwrap(), Load { cpu_percent: 100.0, core_max_percent: None, process_percent: None });
     }
 
     #[test]

@@ -50,7 +50,8 @@ fn report_with(machine: &Machine, load: Option<Load>) -> StateReport {
     let (cpu, memory, degrees) = (load.map(|load| load.cpu_percent), memory::percent(root), heat::degrees_c(root));
     let mut figures = Map::new();
     figures.extend(cpu::uptime_s(root).map(|seconds| ("uptime_s".into(), json!(seconds))));
-    for (name, figure) in [("cpu_usage", cpu), ("memory_usage", memory), ("temperature_c", degrees)] {
+    let own = load.and_then(|load| load.process_percent);
+    for (name, figure) in [("cpu_usage", cpu), ("process_cpu_usage", own), ("memory_usage", memory), ("temperature_c", degrees)] {
         figures.extend(figure.map(|figure| (name.into(), json!(figure))));
     }
     if let Some([one, five, fifteen]) = root.text("proc/loadavg").and_then(|text| cpu::parse_loadavg(&text)) {

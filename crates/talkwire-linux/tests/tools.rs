@@ -160,5 +160,5 @@ async fn this_machine_answers_truthfully() {
     let answer = ask(&tool(&root, "network.interface_status"), none()).await.unwrap();
     assert_eq!(interface(&answer, "lo")["type"], "loopback");
     let answer = ask(&tool(&root, "device.status"), none()).await.unwrap();
-    assert!(answer["cpu_usage"].is_number() && answer["load_1m"].is_number(), "{answer}");
+    assert!(answer["cpu_usage"].is_number() && answer["process_cpu_usage"].is_number() && answer["load_1m"].is_number(), "{answer}");
 }

@@ -40,6 +40,8 @@ codes! {
     LlmChangesetConflict = "E_LLM_CHANGESET_CONFLICT", 409;
     /// Undoing failed on a device: somebody must look.
     LlmRollbackFailed = "E_LLM_ROLLBACK_FAILED", 500;
+    /// A device did not go back by itself when that was rehearsed: the change is refused, unless an administrator goes on.
+    RollbackUnproven = "E_ROLLBACK_UNPROVEN", 409;
     /// A message that cannot be read.
     Malformed = "E_MALFORMED", 400;
     /// A message over the limit of bytes.

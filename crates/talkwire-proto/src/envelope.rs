@@ -72,6 +72,10 @@ pub struct Envelope {
     pub ts_ms: Option<i64>,
     /// Whether the sender's clock is more than five minutes ahead of arrival.
     pub ts_ahead: bool,
+    /// Whether the sender's clock, if it was ever set, is more than five minutes behind arrival: told late, or told again.
+    pub ts_behind: bool,
+    /// Whether the sender's clock was never set: it counts from 1970, as that of a device without a battery does.
+    pub ts_unset: bool,
     /// The step that the message belongs to.
     pub trace: Option<Trace>,
     /// The body's fields: the flat ones, and over them those of `payload`, `data` or `content`.
@@ -156,7 +160,9 @@ impl Envelope {
             schema_unknown: schema.major == 0 || schema.major > known_major(&schema.name),
             schema,
             schema_inferred,
+            ts_unset: ts_ms.is_some_and(|ts| ts < limits::TS_FIRST_MS),
             ts_ahead: ts_ms.is_some_and(|ts| ts > now_ms.saturating_add(limits::TS_AHEAD_MS)),
+            ts_behind: ts_ms.is_some_and(|ts| ts >= limits::TS_FIRST_MS && ts < now_ms.saturating_sub(limits::TS_BEHIND_MS)),
             ts_ms,
             trace,
             body,
@@ -269,6 +275,23 @@ mod tests {
         assert!(!at(NOW_MS + limits::TS_AHEAD_MS).ts_ahead);
         assert!(at(NOW_MS + limits::TS_AHEAD_MS + 1).ts_ahead);
         assert_eq!(at(NOW_MS + limits::TS_AHEAD_MS + 1).ts_ms, Some(NOW_MS + limits::TS_AHEAD_MS + 1));
+    }
+
+    #[test]
+    fn a_message_told_more_than_five_minutes_later_is_flagged_and_a_clock_that_was_never_set_is_not() {
+        let at = |ts: i64| open(&format!(r#"{{"ts": {ts}}}"#), &[]).unwrap();
+        assert!(!at(NOW_MS - limits::TS_BEHIND_MS).ts_behind);
+        assert!(at(NOW_MS - limits::TS_BEHIND_MS - 1).ts_behind);
+        assert!(at(limits::TS_FIRST_MS).ts_behind && !at(limits::TS_FIRST_MS - 1).ts_behind && !at(90_000).ts_behind);
+        assert!(!open("{}", &[]).unwrap().ts_behind);
+    }
+
+    #[test]
+    fn a_clock_that_was_never_set_is_flagged_and_kept() {
+        let at = |ts: i64| open(&format!(r#"{{"ts": {ts}}}"#), &[]).unwrap();
+        assert!(at(0).ts_unset && at(86_400_000).ts_unset && !at(limits::TS_FIRST_MS).ts_unset);
+        assert_eq!(at(86_400_000).ts_ms, Some(86_400_000));
+        assert!(!open("{}", &[]).unwrap().ts_unset, "no clock is not a wrong one");
     }
 
     #[test]

@@ -38,6 +38,10 @@ pub const BATCH_ITEMS: usize = 64;
 pub const PIECES: u32 = 1_024;
 /// How far ahead of arrival a `ts` may lie before it is flagged, in milliseconds.
 pub const TS_AHEAD_MS: i64 = 5 * 60 * 1000;
+/// How far behind arrival a `ts` may lie before the message counts as late, in milliseconds.
+pub const TS_BEHIND_MS: i64 = 5 * 60 * 1000;
+/// The first instant that a clock which was ever set shows, in Unix milliseconds: the year 2020. An earlier `ts` is read as none.
+pub const TS_FIRST_MS: i64 = 1_577_836_800_000;
 /// How much of a bad message quarantine keeps, in bytes.
 pub const QUARANTINE_BYTES: usize = 4 * 1024;
 /// Within this time a device acknowledges a command, in milliseconds.

@@ -15,7 +15,7 @@ fn row(at: usize, devices: usize) -> Save {
     let ts_ms = 1_800_000_000_000 + at as i64 / 20;
     if at % 10 == 9 {
         let data = json!({"client": "aa:bb:cc:dd:ee:ff", "rssi": -61, "band": "5"});
-        return Save::Event(EventRow { key, event_type: "client.roamed".into(), severity: Severity::Info, data, ts_ms, received_ms: ts_ms, flagged: false });
+        return Save::Event(EventRow { key, event_type: "client.roamed".into(), severity: Severity::Info, data, ts_ms, received_ms: ts_ms, flag: None });
     }
     let metric = METRICS[at / devices % METRICS.len()].into();
     Save::Sample(Sample { key, metric, ts_ms, received_ms: ts_ms + 3, value: Some(at as f64 / 7.0), unit: Some("%".into()), body: None })

@@ -12,6 +12,7 @@ use talkwire_core::chat::{Member, Room};
 use talkwire_core::command::Command;
 use talkwire_core::delivery::Delivered;
 use talkwire_core::device::Device;
+use talkwire_core::effect::{Outgoing, Publish};
 use talkwire_core::session::{CLEANUP_MS, Session};
 
 /// Commands and change sets that ended within this time are loaded, so that late and repeated answers are recognised.
@@ -42,6 +43,8 @@ pub struct Loaded {
     pub audit: Vec<AuditEnd>,
     /// The newest deliveries of a broker that is not ours, oldest first.
     pub deliveries: Vec<Delivered>,
+    /// Messages that a broker that is not ours has not acknowledged, oldest first.
+    pub outgoing: Vec<Outgoing>,
     /// All settings.
     pub settings: Vec<(String, Value)>,
 }
@@ -79,6 +82,7 @@ pub(crate) fn load(db: &Connection, now_ms: i64) -> Result<Loaded, StoreError> {
         message_ids: message_ids(db).doing(|| "loading names of messages")?,
         audit: audit_ends(db)?,
         deliveries: deliveries(db).doing(|| "loading deliveries")?,
+        outgoing: outgoing(db).doing(|| "loading messages on their way")?,
         settings: settings(db)?,
     })
 }
@@ -111,6 +115,14 @@ fn message_ids(db: &Connection) -> rusqlite::Result<Vec<(String, String)>> {
 fn deliveries(db: &Connection) -> rusqlite::Result<Vec<Delivered>> {
     let row = |row: &rusqlite::Row<'_>| Ok(Delivered { n: unsigned(row.get(0)?), packet_id: row.get(1)?, fingerprint: u128::from_be_bytes(row.get(2)?) });
     db.prepare("SELECT n, packet_id, fingerprint FROM delivery ORDER BY n")?.query_map([], row)?.collect()
+}
+
+fn outgoing(db: &Connection) -> rusqlite::Result<Vec<Outgoing>> {
+    let row = |row: &rusqlite::Row<'_>| {
+        let publish = Publish { topic: row.get(1)?, payload: row.get(2)?, qos: 1, retain: row.get(3)?, useful_ms: None };
+        Ok(Outgoing { n: unsigned(row.get(0)?), publish })
+    };
+    db.prepare("SELECT n, topic, payload, retain FROM outgoing ORDER BY n")?.query_map([], row)?.collect()
 }
 
 fn audit_ends(db: &Connection) -> Result<Vec<AuditEnd>, StoreError> {

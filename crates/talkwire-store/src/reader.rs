@@ -7,10 +7,11 @@ pub(crate) mod quarantine;
 pub(crate) mod telemetry;
 
 use crate::backup;
-use crate::error::StoreError;
+use crate::error::{Doing, StoreError};
 use crate::load;
 use crate::schema;
 use crate::sqlite;
+use crate::words::unsigned;
 use rusqlite::Connection;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -60,6 +61,12 @@ impl Reader {
     /// All settings by name.
     pub fn settings(&self) -> Result<Vec<(String, Value)>, StoreError> {
         self.read(load::settings)
+    }
+
+    /// How many messages a broker that is not ours has not acknowledged.
+    pub fn outgoing(&self) -> Result<u64, StoreError> {
+        let count = |db: &Connection| db.query_row("SELECT count(*) FROM outgoing", [], |row| row.get::<_, i64>(0));
+        self.read(|db| count(db).doing(|| "counting messages on their way")).map(unsigned)
     }
 
     /// Reads the whole database and lists what is damaged; empty: nothing.

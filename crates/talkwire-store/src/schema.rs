@@ -8,8 +8,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// In order; a database of version `n` has seen the first `n`. Never changed once released, only added to.
-const MIGRATIONS: [&str; 3] =
-    [include_str!("migrations/0001_base.sql"), include_str!("migrations/0002_telemetry.sql"), include_str!("migrations/0003_delivery.sql")];
+const MIGRATIONS: [&str; 4] = [
+    include_str!("migrations/0001_base.sql"),
+    include_str!("migrations/0002_telemetry.sql"),
+    include_str!("migrations/0003_delivery.sql"),
+    include_str!("migrations/0004_outgoing.sql"),
+];
 
 /// The database within the data folder.
 pub(crate) fn file(dir: &Path) -> PathBuf {

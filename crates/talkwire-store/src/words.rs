@@ -4,6 +4,7 @@ use crate::error::StoreError;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use talkwire_core::effect::Flag;
 use talkwire_proto::DeviceKey;
 use talkwire_proto::chat::Role;
 use talkwire_proto::event::Severity;
@@ -47,6 +48,29 @@ pub(crate) fn severity(word: &str) -> Result<Severity, StoreError> {
     serde_json::from_value(Value::String(word.into())).map_err(|source| StoreError::unreadable(format!("severity {word:?}"), source))
 }
 
+/// The column `flagged`; 1 stood for both of its kinds before there were more.
+pub(crate) fn flag_number(flag: Option<Flag>) -> i64 {
+    match flag {
+        None => 0,
+        Some(Flag::Ahead) => 1,
+        Some(Flag::Late) => 2,
+        Some(Flag::Stale) => 3,
+        Some(Flag::Newer) => 4,
+        Some(Flag::Unset) => 5,
+    }
+}
+
+pub(crate) fn flag(number: i64) -> Option<Flag> {
+    match number {
+        0 => None,
+        2 => Some(Flag::Late),
+        3 => Some(Flag::Stale),
+        4 => Some(Flag::Newer),
+        5 => Some(Flag::Unset),
+        _ => Some(Flag::Ahead),
+    }
+}
+
 pub(crate) fn role_word(role: Role) -> &'static str {
     match role {
         Role::User => "user",
@@ -68,6 +92,9 @@ mod tests {
         }
         for one in [Role::User, Role::Guest, Role::Device, Role::Assistant, Role::System] {
             assert_eq!(serde_json::to_value(one).unwrap(), role_word(one));
+        }
+        for one in [None, Some(Flag::Ahead), Some(Flag::Late), Some(Flag::Stale), Some(Flag::Newer), Some(Flag::Unset)] {
+            assert_eq!(flag(flag_number(one)), one);
         }
     }
 }

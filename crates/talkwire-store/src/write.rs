@@ -2,7 +2,7 @@
 
 use crate::error::{Doing, StoreError};
 use crate::names::Names;
-use crate::words::{role_word, severity_word, signed, to_text};
+use crate::words::{flag_number, role_word, severity_word, signed, to_text};
 use rusqlite::{Connection, params};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -97,6 +97,13 @@ impl Batch<'_> {
                 self.run("INSERT OR REPLACE INTO delivery (slot, n, packet_id, fingerprint) VALUES (?1, ?2, ?3, ?4)", values, || "saving a delivery".into())
             }
             Save::SessionBegun => self.run("UPDATE delivery SET packet_id = 0 WHERE packet_id != 0", [], || "beginning a session".into()),
+            Save::Outgoing(row) => {
+                let values = params![signed(row.n), row.publish.topic, row.publish.payload, row.publish.retain];
+                self.run("INSERT OR REPLACE INTO outgoing (n, topic, payload, retain) VALUES (?1, ?2, ?3, ?4)", values, || "saving a message on its way".into())
+            }
+            Save::OutgoingGone(numbers) => {
+                numbers.iter().try_for_each(|n| self.run("DELETE FROM outgoing WHERE n = ?1", [signed(*n)], || "forgetting a message on its way".into()))
+            }
         }
     }
 
@@ -126,7 +133,7 @@ impl Batch<'_> {
         let device = self.names.device(self.db, &event.key)?;
         let data = to_text("an event", &event.data)?;
         let sql = "INSERT INTO event (device, event_type, severity, ts_ms, received_ms, flagged, data) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
-        let values = params![device, event.event_type, severity_word(event.severity), event.ts_ms, event.received_ms, event.flagged, data];
+        let values = params![device, event.event_type, severity_word(event.severity), event.ts_ms, event.received_ms, flag_number(event.flag), data];
         self.run(sql, values, || format!("saving event {} of {}", event.event_type, event.key))
     }
 

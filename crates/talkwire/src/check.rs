@@ -18,7 +18,7 @@ pub mod tap;
 pub mod target;
 
 pub use evidence::Evidence;
-pub use inspect::{CannotRun, Options, inspect};
+pub use inspect::{CannotRun, Options, inspect, inspect_until};
 pub use item::{ITEMS, Item};
 pub use report::{Finding, Report, Status};
 pub use target::Target;

@@ -2,12 +2,13 @@
 //!
 //! 0: done. 1: asked and answered with a no (a refusal, a receipt that is not genuine, a diagnosis that failed, a change that was
 //! not kept). 2: wrong use.
-//! 3: the server cannot be reached. `talkwire check`: 2 when no check could be made.
+//! 3: the server cannot be reached. `talkwire check`: 2 when no check could be made, 130 when it was interrupted.
 
 mod ask;
 mod check;
 mod client;
 mod device;
+mod keys;
 mod lists;
 mod notify;
 mod offline;
@@ -165,6 +166,12 @@ enum Command {
     /// The audit: list it from the server, or check the chain offline.
     #[command(subcommand, after_help = "Example:\n  talkwire audit list\n  talkwire audit verify --data talkwire-data")]
     Audit(offline::AuditCommand),
+    /// The keys of devices that encrypt their payloads: list, give, change, take away.
+    #[command(
+        subcommand,
+        after_help = "Example:\n  talkwire keys add home/lab/020000000077\n  talkwire keys rotate home/lab/020000000077 --out new.key\n  talkwire keys remove --old home/lab/020000000077"
+    )]
+    Keys(keys::KeysCommand),
     /// Print the commented default configuration, or the one in force.
     #[command(after_help = "Example:\n  talkwire config > talkwire.toml\n  talkwire config --effective")]
     Config {
@@ -221,6 +228,9 @@ pub enum Failure {
     /// Nothing could be asked at all; the text says what to do.
     #[error("{0}")]
     CannotRun(String),
+    /// Ended by the user before it was through.
+    #[error("interrupted")]
+    Interrupted,
     /// Anything else.
     #[error("{0:#}")]
     Other(#[from] anyhow::Error),
@@ -231,6 +241,7 @@ impl Failure {
         match self {
             Self::Refused(_) | Self::Other(_) => 1,
             Self::CannotRun(_) | Self::Misuse(_) => 2,
+            Self::Interrupted => 130,
             Self::Unreachable(_) => 3,
         }
     }
@@ -267,6 +278,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Changesets { remote, command } => lists::changesets(&remote, command),
         Command::Receipt(command) => offline::receipt(command),
         Command::Audit(command) => offline::audit(command),
+        Command::Keys(command) => keys::keys(command),
         Command::Config { flags, effective } => Ok(config(&flags, effective)?),
     }
 }

@@ -1,10 +1,10 @@
 //! The gate: who may connect to the broker, and what becomes of each message. A PUBACK waits here for the commit.
 
 use crate::clock::Clock;
-use crate::hub::{Event, How, HubHandle};
+use crate::hub::{Event, How, HubHandle, Stored, Waiter};
 use crate::identity::Identity;
 use crate::payload_keys::PayloadKeys;
-use crate::probe::Probe;
+use crate::probe::{Probe, is_trial};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use talkwire_broker::{BoxFuture, ConnectRequest, ConnectVerdict, DisconnectCause, Gate, ProtocolVersion, Publish, PublishRefusal, PublishVerdict};
@@ -91,6 +91,9 @@ impl Gate for HouseGate {
         if !OURS.contains(&first) {
             return now(PublishVerdict::Route);
         }
+        if is_trial(&publish.topic) && !publish.topic.ends_with("/cmd/req") {
+            return now(PublishVerdict::Rewrite { payload: publish.payload, topic: None, retain: false });
+        }
         let from = self.origin(&publish.client_id, publish.principal.as_deref());
         let (read, text) = self.keys.read(&publish.topic, &publish.payload, publish.is_will, self.clock.now_ms(), self.max_bytes);
         if let Some(probe) = Probe::read(&from.principal, &publish.topic, &publish.payload, self.clock.now_ms()).filter(|_| !self.hub.health().is_degraded()) {
@@ -112,14 +115,16 @@ impl Gate for HouseGate {
         }
         let verdict = verdict(&read, &publish);
         let (done, committed) = oneshot::channel();
-        let event = Event::Message { from, topic: publish.topic, read, payload: text, how: How::Own, done: Some(done) };
+        let event = Event::Message { from, topic: publish.topic, read, payload: text, how: How::Own, done: Some(Waiter::Router(done)) };
         if self.hub.offer(event).is_err() {
             return now(PublishVerdict::Refuse(PublishRefusal::QuotaExceeded));
         }
         Box::pin(async move {
             match committed.await {
-                Ok(true) => verdict,
-                Ok(false) | Err(_) => PublishVerdict::Refuse(PublishRefusal::QuotaExceeded),
+                Ok(Stored::Yes) => verdict,
+                // What is retained is what was taken last; what is old is nobody's news.
+                Ok(Stored::Withheld) => PublishVerdict::Swallow,
+                Ok(Stored::No) | Err(_) => PublishVerdict::Refuse(PublishRefusal::QuotaExceeded),
             }
         })
     }

@@ -17,6 +17,7 @@ pub use speedtest::routes as speedtest_routes;
 use crate::clock::Clock;
 use crate::hub::HubHandle;
 use crate::identity::Identity;
+use crate::payload_keys::PayloadKeys;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware;
@@ -37,6 +38,8 @@ pub struct House {
     pub reader: Reader,
     /// Who is who.
     pub identity: Arc<Identity>,
+    /// The keys of devices that encrypt their payloads.
+    pub keys: Arc<PayloadKeys>,
     /// The time.
     pub clock: Clock,
     /// The broker, unless it is switched off.
@@ -70,6 +73,7 @@ pub fn router(house: Shared) -> Router {
         .route("/devices/{tenant}/{site}/{device_id}/telemetry", get(devices::metrics))
         .route("/devices/{tenant}/{site}/{device_id}/telemetry/{metric}", get(devices::telemetry))
         .route("/devices/{tenant}/{site}/{device_id}/commands", get(devices::commands))
+        .route("/topology", get(devices::topology))
         .route("/commands", get(devices::all_commands).post(devices::send_command))
         .route("/commands/{id}", get(devices::command))
         .route("/commands/{id}/cancel", post(devices::cancel_command))
@@ -85,6 +89,7 @@ pub fn router(house: Shared) -> Router {
         .route("/changesets/{id}/approve", post(changesets::approve))
         .route("/changesets/{id}/reject", post(changesets::reject))
         .route("/changesets/{id}/rollback", post(changesets::rollback))
+        .route("/changesets/{id}/settle", post(changesets::settle))
         .route("/receipts/{id}", get(changesets::receipt))
         .route("/receipts/verify", post(changesets::verify))
         .route("/rooms", get(chat::rooms))

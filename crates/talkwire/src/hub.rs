@@ -1,11 +1,15 @@
 //! The event loop: takes what happened in batches, asks the rules, has all effects committed, then acknowledges, publishes and tells.
 
 mod event;
+mod outgoing;
 mod post;
+#[cfg(test)]
+mod trial;
 mod turn;
 mod writer;
 
-pub use event::{Event, How, HubHandle, Overload};
+pub use event::{Event, How, HubHandle, Overload, Stored, Waiter};
+pub use outgoing::{Gone, Ledger};
 pub use post::Post;
 pub use writer::Health;
 
@@ -44,17 +48,26 @@ pub struct Hub {
 
 impl Hub {
     /// Starts the loop and the writer on threads of their own. `posts` carries publishes out in order; `window` knows the
-    /// deliveries that are stored.
-    pub fn start(core: Core, window: Window, store: Box<dyn Store>, clock: Clock, posts: tokio::sync::mpsc::Sender<Post>, data: &Path) -> Self {
+    /// deliveries that are stored; `ledger` keeps what goes to a broker that is not ours.
+    pub fn start(
+        core: Core,
+        window: Window,
+        store: Box<dyn Store>,
+        ledger: Option<Ledger>,
+        clock: Clock,
+        posts: tokio::sync::mpsc::Sender<Post>,
+        data: &Path,
+    ) -> Self {
         let (events, inbox) = sync_channel(QUEUE);
         let (batches, writer_inbox) = sync_channel(1);
         let (notices, _) = broadcast::channel::<Notice>(8_192);
         let health = Health::default();
         let handle = HubHandle::new(events, notices.clone(), health.clone());
         let under_way = Arc::new(AtomicUsize::new(0));
-        let writer = writer::Writer { store, posts, notices, health, heads: data.join(HEADS), under_way: under_way.clone() };
+        let told = health.clone();
+        let writer = writer::Writer { store, posts, notices, health, ledger, heads: data.join(HEADS), under_way: under_way.clone() };
         let writer = guarded("writer", move || writer.run(writer_inbox, clock));
-        let events = guarded("hub", move || run(core, window, &inbox, &batches, &under_way, clock));
+        let events = guarded("hub", move || run(core, window, &inbox, &batches, &under_way, &told, clock));
         Self { handle, threads: vec![events, writer] }
     }
 
@@ -87,14 +100,27 @@ fn guarded(name: &'static str, work: impl FnOnce() + Send + 'static) -> JoinHand
 }
 
 /// While one batch is committed the next is collected: the fewer and larger the commits, the sooner everybody is answered.
-fn run(mut core: Core, window: Window, inbox: &Receiver<Event>, batches: &std::sync::mpsc::SyncSender<writer::Batch>, under_way: &AtomicUsize, clock: Clock) {
+fn run(
+    mut core: Core,
+    window: Window,
+    inbox: &Receiver<Event>,
+    batches: &std::sync::mpsc::SyncSender<writer::Batch>,
+    under_way: &AtomicUsize,
+    health: &Health,
+    clock: Clock,
+) {
     let mut turn = Turn::new(window);
     turn.take_effects(&mut core, clock.now_ms(), |core, now_ms| core.start(now_ms));
     let (mut stopping, mut gathered) = (false, 0);
     while !stopping {
+        // What came while a commit was failing must not wait for the disk either, nor may the loop itself.
+        let refusal = health.refusal();
+        if let Some(why) = &refusal {
+            turn.refuse(why);
+        }
         if turn.is_empty() {
             gathered = 0;
-        } else if gathered >= BATCH_EVENTS || under_way.load(Ordering::Acquire) == 0 {
+        } else if (gathered >= BATCH_EVENTS && refusal.is_none()) || under_way.load(Ordering::Acquire) == 0 {
             gathered = 0;
             under_way.fetch_add(1, Ordering::AcqRel);
             if batches.send(turn.finish()).is_err() {

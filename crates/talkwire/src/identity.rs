@@ -96,9 +96,22 @@ fn read_or_make(path: &Path) -> Result<String, IdentityError> {
         return if from_hex(&text).is_some_and(|bytes| bytes.len() == 32) { Ok(text) } else { Err(IdentityError::BadKey(path.into())) };
     }
     let text = secret();
-    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(wrong)?;
-    writeln!(file, "{text}").and_then(|()| file.sync_all()).map_err(wrong)?;
+    put_beside(path, &format!("{text}\n"), 0o600).map_err(wrong)?;
     Ok(text)
+}
+
+/// Writes a file beside and moves it into place when it is on the disk: a disk that fails half-way leaves no half of a file.
+fn put_beside(path: &Path, text: &str, mode: u32) -> std::io::Result<()> {
+    let beside = path.with_extension("new");
+    if beside.exists() {
+        // Left by a start that its disk stopped; nobody has used it.
+        fs::remove_file(&beside)?;
+    }
+    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(&beside)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    fs::rename(&beside, path)?;
+    fs::File::open(path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")))?.sync_all()
 }
 
 impl Identity {
@@ -109,7 +122,11 @@ impl Identity {
         let key: [u8; 32] = from_hex(&read_or_make(&key_path)?).and_then(|bytes| bytes.try_into().ok()).ok_or(IdentityError::BadKey(key_path))?;
         let signing = SigningKey::from_bytes(&key);
         let public = dir.join("signing.pub");
-        fs::write(&public, to_hex(&signing.verifying_key().to_bytes()) + "\n").map_err(|source| IdentityError::File { path: public, source })?;
+        let text = to_hex(&signing.verifying_key().to_bytes()) + "\n";
+        // A start on a full disk needs nothing written.
+        if fs::read_to_string(&public).ok().as_ref() != Some(&text) {
+            put_beside(&public, &text, 0o644).map_err(|source| IdentityError::File { path: public, source })?;
+        }
         Ok(Self { owner_token, signing, sessions: Mutex::default(), guesses: Mutex::default() })
     }
 
@@ -221,6 +238,19 @@ mod tests {
         assert_ne!(first.owner_token, other.owner_token);
         let mode = fs::metadata(one.path().join("owner.token")).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_start_that_its_disk_stopped_half_way_does_not_stop_the_next() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("owner.new"), "half of a sec").unwrap();
+        fs::create_dir(dir.path().join("signing.new")).unwrap();
+        assert!(matches!(Identity::open(dir.path()), Err(IdentityError::File { .. })), "the disk refuses the second secret");
+        fs::remove_dir(dir.path().join("signing.new")).unwrap();
+        let first = fs::read_to_string(dir.path().join("owner.token")).unwrap();
+        assert!(from_hex(first.trim()).is_some_and(|bytes| bytes.len() == 32));
+        Identity::open(dir.path()).unwrap();
+        assert_eq!(fs::read_to_string(dir.path().join("owner.token")).unwrap(), first);
     }
 
     #[test]

@@ -2,9 +2,10 @@
 
 use crate::clock::Clock;
 use crate::config::Elsewhere;
-use crate::hub::{Event, How, HubHandle};
+use crate::hub::{Event, Gone, How, HubHandle, Waiter};
 use crate::identity::Identity;
 use crate::payload_keys::PayloadKeys;
+use crate::probe::is_trial;
 use bytes::Bytes;
 use std::io;
 use std::sync::Arc;
@@ -49,13 +50,21 @@ const FILTERS: [&str; 21] = [
 ///
 /// # Errors
 /// When this kind of broker does not take what we need.
-pub fn connect(elsewhere: &Elsewhere, hub: HubHandle, identity: &Identity, keys: Arc<PayloadKeys>, clock: Clock, max_bytes: usize) -> Result<Outside, Limit> {
+pub fn connect(
+    elsewhere: &Elsewhere,
+    hub: HubHandle,
+    gone: Gone,
+    identity: &Identity,
+    keys: Arc<PayloadKeys>,
+    clock: Clock,
+    max_bytes: usize,
+) -> Result<Outside, Limit> {
     let url = &elsewhere.url;
     let dial: Arc<dyn Dial> = match &elsewhere.tls {
         Some(tls) => Arc::new(TlsDial { host: url.host.clone(), port: url.port, tls: tls.clone() }),
         None => Arc::new(TcpDial { host: url.host.clone(), port: url.port }),
     };
-    let gone = state(clock.now_ms(), "disconnected", None);
+    let last_words = state(clock.now_ms(), "disconnected", None);
     let config = OutsideConfig {
         dial,
         name: format!("{}:{}", url.host, url.port),
@@ -67,10 +76,10 @@ pub fn connect(elsewhere: &Elsewhere, hub: HubHandle, identity: &Identity, keys:
         receive_maximum: elsewhere.receive_maximum,
         max_packet_bytes: max_bytes + 64 * 1024,
         filters: FILTERS.map(str::to_owned).to_vec(),
-        will: Some(Will { topic: "connection/system".into(), payload: gone.into(), qos: 1, retain: true, delay: Default::default() }),
+        will: Some(Will { topic: "connection/system".into(), payload: last_words.into(), qos: 1, retain: true, delay: Default::default() }),
         profile: elsewhere.profile.clone(),
     };
-    Outside::start(config, Arc::new(HouseInbox { hub, keys, clock, max_bytes, session_begins: AtomicBool::new(false) }))
+    Outside::start(config, Arc::new(HouseInbox { hub, gone, keys, clock, max_bytes, session_begins: AtomicBool::new(false) }))
 }
 
 /// The same for as long as the data folder keeps its key.
@@ -111,6 +120,7 @@ impl Dial for TlsDial {
 /// The hub's end of the connection.
 struct HouseInbox {
     hub: HubHandle,
+    gone: Gone,
     keys: Arc<PayloadKeys>,
     clock: Clock,
     max_bytes: usize,
@@ -152,6 +162,12 @@ impl Inbox for HouseInbox {
             self.hub.offer(Event::SessionBegun).ok()?;
             self.session_begins.store(false, Ordering::Release);
         }
+        if is_trial(&arrived.topic) {
+            let (done, stored) = oneshot::channel();
+            // Whoever waits for it is told at once; when nobody does, nothing is lost.
+            let _ = done.send(true);
+            return Some(stored);
+        }
         let (read, payload) = self.read(arrived);
         let how = match arrived {
             Arrived { kept: true, .. } => How::Kept,
@@ -162,7 +178,7 @@ impl Inbox for HouseInbox {
             }
         };
         let (done, stored) = oneshot::channel();
-        let event = Event::Message { from: claimed(&read), topic: arrived.topic.clone(), read, payload, how, done: Some(done) };
+        let event = Event::Message { from: claimed(&read), topic: arrived.topic.clone(), read, payload, how, done: Some(Waiter::Stored(done)) };
         self.hub.offer(event).ok()?;
         Some(stored)
     }
@@ -178,4 +194,8 @@ impl Inbox for HouseInbox {
     }
 
     fn down(&self, _why: &str) {}
+
+    fn gone(&self, n: u64) {
+        self.gone.push(n);
+    }
 }

@@ -5,6 +5,7 @@
 //! publish `cmd/req` when the op is a Read tool of the catalogue, the one op that exists nowhere, or a list of these.
 
 use crate::check::ask::UNKNOWN;
+use crate::check::tap::PREFIX;
 use serde_json::Value;
 use std::sync::LazyLock;
 use talkwire_core::catalogue::Class;
@@ -14,6 +15,13 @@ use talkwire_proto::op::canonical;
 use talkwire_proto::{DeviceKey, DeviceTail, Topic, batch};
 
 static CATALOGUE: LazyLock<Catalogue> = LazyLock::new(Catalogue::builtin);
+
+/// Whether a topic belongs to the tree in which a check tries what the broker lets a device do. It is no device's: the server reads
+/// nothing there, stores nothing and makes no device of it, at its own broker and at any other.
+pub fn is_trial(topic: &str) -> bool {
+    let mut levels = topic.split('/');
+    levels.next() == Some("rtk") && levels.nth(3).is_some_and(|id| id.starts_with(PREFIX))
+}
 
 /// A command that may pass.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,6 +64,20 @@ fn is_harmless_list(request: &Request) -> bool {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn only_the_tree_of_a_check_is_left_unread() {
+        for (topic, trial) in [
+            ("rtk/v1/home/lab/talkwire-check-29cd2a35/telemetry/talkwire_check", true),
+            ("rtk/v1/home/lab/talkwire-check-29cd2a35/lwt", true),
+            ("rtk/v1/home/lab/aabbccddeeff/telemetry/talkwire-check-1", false),
+            ("rtk/v1/home/talkwire-check-1/aabbccddeeff/lwt", false),
+            ("chatroom/v1/a/b/talkwire-check-1/messages/in", false),
+            ("rtk/v1", false),
+        ] {
+            assert_eq!(is_trial(topic), trial, "{topic}");
+        }
+    }
 
     const TOPIC: &str = "rtk/v1/home/lab/aabbccddeeff/cmd/req";
 

@@ -4,7 +4,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::gate::HouseGate;
 use crate::http::{self, House};
-use crate::hub::{Hub, Post};
+use crate::hub::{Gone, Hub, Ledger, Post};
 use crate::identity::{Identity, seed};
 use crate::outside;
 use crate::payload_keys::PayloadKeys;
@@ -13,12 +13,12 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 use talkwire_broker::{Broker, BrokerError, BrokerHandle, Gate, ListenerKind, Outside, OutsideHandle};
 use talkwire_core::core::Memory;
 use talkwire_core::delivery::Window;
-use talkwire_core::{Core, Publish};
+use talkwire_core::{Core, Publish, Save};
 use talkwire_proto::{DeviceTail, Topic};
 use talkwire_store::{Loaded, Options, Reader, Sqlite, Store};
 use tokio::net::TcpListener;
@@ -27,6 +27,8 @@ use tokio::task::JoinHandle;
 
 /// Publishes that wait for the broker; beyond it the writer waits.
 const POSTS: usize = 4_096;
+/// The file of the devices' keys is looked at this often.
+const KEYS_EVERY: Duration = Duration::from_secs(1);
 /// An orderly stop takes at most this long per part.
 const STOP_WITHIN: Duration = Duration::from_secs(4);
 
@@ -46,12 +48,21 @@ pub struct Running {
 pub async fn start(config: &Config) -> Result<Running> {
     let clock = Clock::start();
     let catalogue = Arc::new(tools_folder::catalogue(config.catalog.as_deref())?);
-    let (store, reader) = open_store(config)?;
+    let (mut store, reader) = open_store(config)?;
     let identity = Arc::new(Identity::open(&config.data)?);
     let keys = Arc::new(PayloadKeys::open(&config.data)?);
     let elsewhere = config.outside()?;
     let mut loaded = store.load(clock.now_ms())?;
     let window = Window::restore(std::mem::take(&mut loaded.deliveries));
+    let waiting = std::mem::take(&mut loaded.outgoing);
+    let gone = Gone::default();
+    let ledger = match &elsewhere {
+        Some(_) => Some(Ledger::behind(&waiting, gone.clone())),
+        // It was meant for a broker that is not used any more.
+        None if waiting.is_empty() => None,
+        None => store.commit(&[Save::OutgoingGone(waiting.iter().map(|row| row.n).collect())]).map(|()| None)?,
+    };
+    let waiting = if ledger.is_some() { waiting } else { Vec::new() };
     let memory = remember(loaded, &reader)?;
     // A broker elsewhere has kept what its devices said, and says itself who is there.
     let retained = if elsewhere.is_none() { retained(&memory, clock.now_ms()) } else { Vec::new() };
@@ -65,7 +76,7 @@ pub async fn start(config: &Config) -> Result<Running> {
         None => None,
     };
     let (posts, outbox) = mpsc::channel(POSTS);
-    let hub = Hub::start(core, window, Box::new(store), clock, posts, &config.data);
+    let hub = Hub::start(core, window, Box::new(store), ledger, clock, posts, &config.data);
     let gate: Arc<dyn Gate> = Arc::new(HouseGate::new(hub.handle(), identity.clone(), keys.clone(), clock, config.limits.max_message_bytes));
     let broker = Broker::start(config.embedded(), gate).await.map_err(broker_failed)?;
     let handle = broker.handle();
@@ -73,14 +84,22 @@ pub async fn start(config: &Config) -> Result<Running> {
         let said = keys.seal(Publish { topic, payload, qos: 1, retain: true, useful_ms: None }, clock.now_ms())?;
         handle.publish(&said.topic, said.payload, 1, true).await?;
     }
-    let outside =
-        elsewhere.map(|elsewhere| outside::connect(&elsewhere, hub.handle(), &identity, keys.clone(), clock, config.limits.max_message_bytes)).transpose()?;
+    let outside = elsewhere
+        .map(|elsewhere| outside::connect(&elsewhere, hub.handle(), gone, &identity, keys.clone(), clock, config.limits.max_message_bytes))
+        .transpose()?;
     let beyond = outside.as_ref().map(Outside::handle);
     tell_connections(&handle, clock.now_ms(), "connected").await;
     if let Some(beyond) = beyond.clone() {
         tokio::spawn(tell_of_the_broker(beyond, handle.clone(), clock));
     }
-    let posting = tokio::spawn(post(outbox, handle.clone(), beyond.clone(), reader.clone(), keys, clock));
+    tokio::spawn(renew(Arc::downgrade(&keys)));
+    if let Some(beyond) = &beyond {
+        // What the broker did not have yet when the server ended goes first.
+        for row in waiting {
+            send_beyond(beyond, keys.seal(row.publish, clock.now_ms())?, Some(row.n));
+        }
+    }
+    let posting = tokio::spawn(post(outbox, handle.clone(), beyond.clone(), reader.clone(), keys.clone(), clock));
 
     let mut listeners = vec![("http".to_owned(), web.local_addr()?)];
     listeners.extend(broker.addresses().iter().map(|address| (kind(address.kind).to_owned(), address.addr)));
@@ -99,6 +118,7 @@ pub async fn start(config: &Config) -> Result<Running> {
         hub: hub.handle(),
         reader,
         identity,
+        keys,
         clock,
         broker: Some(handle),
         outside: beyond,
@@ -233,16 +253,30 @@ async fn tell_of_the_broker(outside: OutsideHandle, console: BrokerHandle, clock
     }
 }
 
+/// Takes up changes of the devices' keys for as long as somebody uses them.
+async fn renew(keys: Weak<PayloadKeys>) {
+    let mut every = tokio::time::interval(KEYS_EVERY);
+    loop {
+        every.tick().await;
+        let Some(keys) = keys.upgrade() else { return };
+        match keys.renew() {
+            Ok(None) => {}
+            Ok(Some(devices)) => tracing::info!(devices, "the devices' keys were read anew"),
+            Err(error) => tracing::error!("{error:#}; the devices' keys stay as they were"),
+        }
+    }
+}
+
 async fn post(mut outbox: mpsc::Receiver<Post>, handle: BrokerHandle, outside: Option<OutsideHandle>, reader: Reader, keys: Arc<PayloadKeys>, clock: Clock) {
     while let Some(post) = outbox.recv().await {
         let publish = match post {
-            Post::Publish(publish) => Some(publish),
+            Post::Publish(publish, kept) => Some((publish, kept)),
             history => {
                 let reader = reader.clone();
                 tokio::task::spawn_blocking(move || history.publish(&reader)).await.ok().flatten()
             }
         };
-        let Some(publish) = publish else { continue };
+        let Some((publish, kept)) = publish else { continue };
         let publish = match keys.seal(publish, clock.now_ms()) {
             Ok(publish) => publish,
             Err(error) => {
@@ -250,14 +284,25 @@ async fn post(mut outbox: mpsc::Receiver<Post>, handle: BrokerHandle, outside: O
                 continue;
             }
         };
+        if let Some(outside) = &outside {
+            send_beyond(outside, publish.clone(), kept);
+        }
         let Publish { topic, payload, qos, retain, useful_ms } = publish;
         let time = useful_ms.map(Duration::from_millis);
-        if let Some(Err(limit)) = outside.as_ref().map(|outside| outside.publish_for(&topic, payload.clone(), qos, retain, time)) {
-            tracing::error!("{limit}");
-        }
         if let Err(error) = handle.publish_for(&topic, payload, qos, retain, time).await {
             tracing::error!(%error, topic, "a message could not be published");
         }
+    }
+}
+
+fn send_beyond(outside: &OutsideHandle, publish: Publish, kept: Option<u64>) {
+    let Publish { topic, payload, qos, retain, useful_ms } = publish;
+    let sent = match kept {
+        Some(n) => outside.publish_kept(&topic, payload, qos, retain, n),
+        None => outside.publish_for(&topic, payload, qos, retain, useful_ms.map(Duration::from_millis)),
+    };
+    if let Err(limit) = sent {
+        tracing::error!("{limit}");
     }
 }
 

@@ -12,5 +12,11 @@ mod every_check;
 mod exchange;
 #[path = "check/mosquitto.rs"]
 mod mosquitto;
+#[path = "check/open_broker.rs"]
+mod open_broker;
 #[path = "check/own_broker.rs"]
 mod own_broker;
+#[path = "check/tls_door.rs"]
+mod tls_door;
+#[path = "check/two_clients.rs"]
+mod two_clients;

@@ -14,8 +14,14 @@ mod durable;
 mod harness;
 #[path = "doors/mosquitto.rs"]
 mod mosquitto;
+#[path = "doors/outage.rs"]
+mod outage;
 #[path = "doors/outside.rs"]
 mod outside;
+#[path = "doors/rehearsal.rs"]
+mod rehearsal;
+#[path = "doors/replay.rs"]
+mod replay;
 #[allow(dead_code, reason = "the broker's own tests use all of it")]
 #[path = "../../talkwire-broker/tests/outside/script.rs"]
 mod script;
@@ -23,5 +29,7 @@ mod script;
 mod sealed;
 #[path = "doors/speedtest.rs"]
 mod speedtest;
+#[path = "doors/topology.rs"]
+mod topology;
 #[path = "doors/vendor.rs"]
 mod vendor;

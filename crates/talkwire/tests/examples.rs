@@ -14,6 +14,8 @@ mod program;
 mod spec;
 #[path = "examples/table.rs"]
 mod table;
+#[path = "check/tls_door.rs"]
+mod tls_door;
 
 use std::path::{Path, PathBuf};
 

@@ -42,7 +42,8 @@ const OWNED: &[(&str, &[&str], &[&str])] = &[
     ("mqtt5", &["talkwire-broker"], &[]),
     ("rumqttc", &["talkwire-link", "talkwire-bench"], &["talkwire-broker", "talkwire"]),
     ("rusqlite", &["talkwire-store", "talkwire-device"], &[]),
-    ("tokio-rustls", &["talkwire-link"], &[]),
+    ("tokio-rustls", &["talkwire-link"], &["talkwire"]),
+    ("ring", &["talkwire-link"], &[]),
     ("axum", &["talkwire"], &[]),
 ];
 

@@ -18,6 +18,8 @@ pub(super) struct Outgoing {
     pub(super) retain: bool,
     /// When it is of no use any more.
     pub(super) until: Option<Instant>,
+    /// Under which number the house keeps it.
+    pub(super) kept: Option<u64>,
 }
 
 #[derive(Default)]
@@ -31,17 +33,14 @@ impl Backlog {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts one behind the others. `false`: the oldest had to go for it.
-    pub(super) fn push(&self, message: Outgoing) -> bool {
+    /// Puts one behind the others; the oldest when that had to go for it.
+    pub(super) fn push(&self, message: Outgoing) -> Option<Outgoing> {
         let mut waiting = self.lock();
-        let fits = waiting.len() < MOST;
-        if !fits {
-            waiting.pop_front();
-        }
+        let dropped = if waiting.len() < MOST { None } else { waiting.pop_front() };
         waiting.push_back(message);
         drop(waiting);
         self.filled.notify_one();
-        fits
+        dropped
     }
 
     pub(super) fn pop(&self) -> Option<Outgoing> {
@@ -70,9 +69,9 @@ mod tests {
     #[test]
     fn the_oldest_goes_when_too_many_wait() {
         let backlog = Backlog::default();
-        let message = |n: usize| Outgoing { topic: n.to_string(), payload: Bytes::new(), qos: 1, retain: false, until: None };
-        assert!((0..MOST).all(|n| backlog.push(message(n))));
-        assert!(!backlog.push(message(MOST)));
+        let message = |n: usize| Outgoing { topic: n.to_string(), payload: Bytes::new(), qos: 1, retain: false, until: None, kept: None };
+        assert!((0..MOST).all(|n| backlog.push(message(n)).is_none()));
+        assert_eq!(backlog.push(message(MOST)), Some(message(0)));
         assert_eq!((backlog.len(), backlog.pop().map(|first| first.topic)), (MOST, Some("1".into())));
     }
 }

@@ -76,6 +76,7 @@ pub(super) async fn drive(shared: Arc<Shared>) {
         {
             short = 0;
             count(&shared.counters.refused);
+            shared.gone(message.kept);
             tracing::error!(
                 topic = message.topic,
                 "E_BROKER_REFUSED: the broker ends the connection whenever this message is sent; it is given up. Allow the topic in the broker's access rules"
@@ -118,7 +119,7 @@ mod tests {
     #[test]
     fn identifiers_in_flight_are_not_given_again() {
         let mut memory = Memory { last_id: u16::MAX - 1, ..Memory::default() };
-        let message = Outgoing { topic: "t".into(), payload: Bytes::new(), qos: 1, retain: false, until: None };
+        let message = Outgoing { topic: "t".into(), payload: Bytes::new(), qos: 1, retain: false, until: None, kept: None };
         memory.in_flight.push_back((1, message));
         assert_eq!((memory.next_id(), memory.next_id()), (u16::MAX, 2));
     }

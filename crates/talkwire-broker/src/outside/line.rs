@@ -238,6 +238,7 @@ impl Line<'_> {
                 self.acknowledged = true;
                 let Some(at) = self.memory.in_flight.iter().position(|(id, _)| *id == puback.packet_id) else { return Ok(()) };
                 let Some((_, message)) = self.memory.in_flight.remove(at) else { return Ok(()) };
+                self.shared.gone(message.kept);
                 if code < 0x80 {
                     count(&self.shared.counters.published);
                 } else {
@@ -324,6 +325,7 @@ impl Line<'_> {
             let Some(message) = self.shared.backlog.pop() else { return Ok(()) };
             if message.qos == 0 {
                 self.put(&message, 0, false)?;
+                self.shared.gone(message.kept);
                 count(&self.shared.counters.published);
                 continue;
             }
@@ -331,6 +333,7 @@ impl Line<'_> {
             let bytes = message.topic.len() + message.payload.len() + 16;
             if bytes > self.agreed.max_packet {
                 count(&self.shared.counters.refused);
+                self.shared.gone(message.kept);
                 tracing::error!(
                     topic = message.topic,
                     bytes,

@@ -3,7 +3,7 @@
 use crate::client::{WAYS, Way};
 use crate::house::{House, MOMENT};
 use crate::packets::{Connect, Message, Packet, packet, property};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const V5: Way = Way { version: 5, web_socket: false };
 
@@ -134,4 +134,69 @@ async fn wills_carry_their_properties() {
     let will = Message::new("lwt/x", "gone", 1).with(property::USER, &user);
     house.connects(V5, &Connect::new("anna").will(will.clone())).await.0.vanishes();
     assert_eq!(watcher.receives().await.properties, will.properties);
+}
+
+#[tokio::test]
+async fn the_will_of_a_connection_that_is_replaced_comes_before_what_the_new_one_says() {
+    let house = House::new().await;
+    for way in WAYS {
+        let mut watcher = house.friend("watcher").await;
+        watcher.subscribes("+/lwt", 1).await;
+        // The gate holds the will until it is released, and lets the rest through at once.
+        let connect = Connect::new("anna").will(Message::new("hold/lwt", "gone", 1));
+        let (_older, _) = house.connects(way, &connect).await;
+        let before = house.gate.seen().len();
+        let (mut newer, _) = house.connects(way, &Connect::new("anna")).await;
+        newer.publish(&Message::new("x/lwt", "here", 1)).await;
+        let seen = house.gate.has_seen(before + 1).await;
+        assert!(seen[before].is_will, "the new connection was heard first");
+        watcher.hears_nothing_for(MOMENT).await;
+        house.gate.release(1);
+        assert_eq!(watcher.hears().await, ("hold/lwt".into(), "gone".into()));
+        assert_eq!(watcher.hears().await, ("x/lwt".into(), "here".into()));
+        newer.leaves().await;
+        watcher.leaves().await;
+    }
+}
+
+#[tokio::test]
+async fn a_replaced_connection_that_takes_nothing_any_more_holds_its_will_up_no_longer() {
+    let house = House::new().await;
+    let mut watcher = house.friend("watcher").await;
+    watcher.subscribes("lwt/x", 1).await;
+    let mut sender = house.friend("sender").await;
+    for way in WAYS {
+        let (mut stuck, _) = house.connects(way, &with_will("anna").keep_alive(60)).await;
+        stuck.subscribes("flood", 1).await;
+        let text = "x".repeat(200 * 1024);
+        // More than what the sockets between them hold.
+        for _ in 0..60 {
+            sender.delivers(Message::new("flood", &text, 1)).await;
+        }
+        let (mut newer, _) = house.connects(way, &Connect::new("anna")).await;
+        newer.publish(&Message::new("lwt/x", "here", 1)).await;
+        assert_eq!((watcher.hears().await.1, watcher.hears().await.1), ("gone".into(), "here".into()));
+        newer.leaves().await;
+        drop(stuck);
+    }
+}
+
+#[tokio::test]
+async fn a_silent_client_that_takes_nothing_either_is_lost_as_soon_as_any_other() {
+    let house = House::new().await;
+    let mut watcher = house.friend("watcher").await;
+    watcher.subscribes("lwt/x", 1).await;
+    let (mut stuck, _) = house.connects(V5, &with_will("anna").keep_alive(3)).await;
+    stuck.subscribes("flood", 1).await;
+    let last_byte = Instant::now();
+    let mut sender = house.friend("sender").await;
+    let text = "x".repeat(200 * 1024);
+    tokio::time::sleep(Duration::from_millis(3_200)).await;
+    // More than what the sockets between them hold: from now on the broker waits for the client to take some.
+    for _ in 0..40 {
+        sender.delivers(Message::new("flood", &text, 1)).await;
+    }
+    assert_eq!(watcher.hears().await.1, "gone");
+    let delay = last_byte.elapsed();
+    assert!((Duration::from_secs(4)..Duration::from_millis(6_500)).contains(&delay), "the will came after {delay:?}");
 }

@@ -30,6 +30,7 @@ struct Book {
     open: Vec<Option<oneshot::Sender<bool>>>,
     sessions: Vec<bool>,
     refuses: bool,
+    gone: Vec<u64>,
 }
 
 /// What the house saw.
@@ -72,6 +73,11 @@ impl Desk {
         self.arrived().iter().map(|arrived| arrived.again).collect()
     }
 
+    /// Numbers of messages that the broker has, or that were given up.
+    pub fn gone(&self) -> Vec<u64> {
+        self.0.lock().unwrap().gone.clone()
+    }
+
     pub fn sessions(&self) -> Vec<bool> {
         self.0.lock().unwrap().sessions.clone()
     }
@@ -96,4 +102,8 @@ impl Inbox for Desk {
     fn up(&self) {}
 
     fn down(&self, _why: &str) {}
+
+    fn gone(&self, n: u64) {
+        self.0.lock().unwrap().gone.push(n);
+    }
 }

@@ -1,6 +1,7 @@
 //! How a set moves on: one report in, orders out. What to do next is always derived from the operations' states,
 //! so that a set read back from the store goes on where it was.
 
+use super::rehearsal;
 use super::restore;
 use super::view::outcome_text;
 use super::{Changeset, Measurement, Operation, OperationState as State, Outcome, Status};
@@ -31,6 +32,15 @@ pub enum Report {
         /// Hash of the section restored.
         hash: Option<String>,
     },
+    /// A device took a rehearsal back by itself.
+    Rehearsed {
+        /// Which device.
+        key: DeviceKey,
+        /// The rehearsal's id.
+        id: String,
+        /// Hash of the section restored.
+        hash: Option<String>,
+    },
     /// The answer of one of its Acts came after its time was over.
     Late(Box<command::Command>),
     /// A device undid the undoing of a kept change: what was kept runs there again.
@@ -43,6 +53,8 @@ pub enum Report {
     Judged(Option<Measurement>),
     /// A person wants everything back.
     RollBack(String),
+    /// A person says that its devices were seen to by hand.
+    Settled(String),
     /// Time passed, or a person approved.
     Tick,
 }
@@ -67,6 +79,26 @@ pub enum Order {
     Ended,
     /// Somebody must look.
     Alert(String),
+    /// A device was seen to go back by itself.
+    Proven {
+        /// Which device.
+        key: DeviceKey,
+        /// With which tool.
+        op: String,
+        /// `rehearsal` or `restored`.
+        how: &'static str,
+    },
+    /// A rehearsal failed.
+    Unproven {
+        /// Which device.
+        key: DeviceKey,
+        /// With which tool.
+        op: String,
+        /// Why.
+        why: String,
+        /// Whether that says something of the device.
+        blamed: bool,
+    },
 }
 
 /// What surrounds a set.
@@ -75,6 +107,8 @@ pub trait World {
     fn is_under_way(&self, key: &DeviceKey, op: &str) -> bool;
     /// Whether the device is connected.
     fn is_online(&self, key: &DeviceKey) -> bool;
+    /// Whether the device was seen to go back by itself with this tool.
+    fn is_proven(&self, key: &DeviceKey, op: &str) -> bool;
     /// An argument of a command of the set, by the command's id.
     fn argument(&self, command_id: &str, name: &str) -> Option<Value>;
 }
@@ -97,7 +131,9 @@ pub fn report(set: &mut Changeset, now_ms: i64, report: Report, world: &dyn Worl
         Report::Late(command) => restore::late_act(set, &command, &mut orders),
         // What is over stays over: answers and events that come afterwards change nothing.
         _ if set.status.has_ended() => return orders,
+        Report::Ended(command) if rehearsal::is_of(&command) => rehearsal::answered(set, now_ms, &command, world, &mut orders),
         Report::Ended(command) => ended(set, now_ms, &command, &mut orders),
+        Report::Rehearsed { key, id, hash } => rehearsal::restored(set, &key, &id, hash, &mut orders),
         Report::SelfRestored { key, reason, hash } => restore::self_restored(set, now_ms, &key, &reason, hash, &mut orders),
         Report::UndoLapsed(key) => restore::undo_lapsed(set, now_ms, &key, &mut orders),
         Report::Lost(key) if is_armed(set) && set.operations.iter().any(|operation| operation.key == key && operation.state == State::Applied) => {
@@ -111,6 +147,10 @@ pub fn report(set: &mut Changeset, now_ms: i64, report: Report, world: &dyn Worl
         }
         Report::Judged(after) if matches!(set.status, Status::Applied | Status::Verifying) && set.going_back.is_none() && set.outcome.is_none() => {
             judged(set, after)
+        }
+        Report::Settled(who) => {
+            restore::settled(set, now_ms, &who, &mut orders);
+            return orders;
         }
         Report::RollBack(_) => {
             set.retry_ms = None;
@@ -137,7 +177,8 @@ pub fn next_deadline(set: &Changeset) -> Option<i64> {
     let overdue = set.deadline_ms.filter(|_| set.going_back.is_some() && set.status != Status::RollbackFailed).map(|at| at + GRACE_MS);
     let nearest = set.operations.iter().filter(|_| may_extend(set)).filter_map(extends_at(set)).min();
     let extend = nearest.map(|at| set.retry_ms.map_or(at, |retry| retry.max(at)));
-    [forward, overdue, set.retry_ms, extend].into_iter().flatten().min()
+    let rehearsal = set.rehearsal.as_ref().and_then(|rehearsal| rehearsal.until_ms);
+    [forward, overdue, set.retry_ms, extend, rehearsal].into_iter().flatten().min()
 }
 
 fn is_armed(set: &Changeset) -> bool {
@@ -163,6 +204,7 @@ pub(super) fn go_back(set: &mut Changeset, kind: &str) {
         set.going_back = Some(Outcome { kind: kind.into(), text: outcome_text(set, kind) });
         set.outcome = None;
         set.retry_ms = None;
+        set.rehearsal = None;
     }
     for operation in &mut set.operations {
         if matches!(operation.state, State::Planned | State::Prepared) {
@@ -269,6 +311,7 @@ fn act_ended(set: &mut Changeset, now_ms: i64, at: usize, command: &command::Com
         }
         (State::Applying, true) => {
             operation.state = State::Applied;
+            operation.applied_by.clone_from(&operation.command_id);
             operation.applied = result.get("applied").cloned().unwrap_or(result.clone());
             operation.applied_hash = hash;
             if let Some(previous) = result.get("previous").filter(|value| !value.is_null()) {
@@ -410,6 +453,12 @@ fn prepare_or_apply(set: &mut Changeset, now_ms: i64, world: &dyn World, orders:
         }
     }
     if !unprepared.is_empty() {
+        return;
+    }
+    if rehearsal::waits(set, now_ms, world, orders) {
+        if set.going_back.is_some() {
+            restore::restore(set, now_ms, world, orders);
+        }
         return;
     }
     if let Some(at) = set.operations.iter().position(|operation| operation.state == State::Applying) {

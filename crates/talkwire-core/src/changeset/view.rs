@@ -1,7 +1,12 @@
 //! The approval card and its sentences, in the language of the set.
 
-use super::{Changeset, Measurement, OperationState, Status};
+use super::{Changeset, Measurement, OperationState, Status, Way};
 use talkwire_proto::chat::{ChangesetView, OperationView};
+use talkwire_proto::envelope::iso_text;
+use talkwire_proto::text;
+
+/// Longest reason of a device that is shown, in characters.
+const REASON_CHARS: usize = 200;
 
 /// A measured value for people, for example `18 Mbps`.
 pub fn measured(measurement: &Measurement) -> String {
@@ -32,8 +37,13 @@ pub(super) fn outcome_text(set: &Changeset, kind: &str) -> String {
         ),
         "no_gain" => pick("已復原：沒有改善", "已还原：没有改善", "undone: no gain") + &if change.is_empty() { String::new() } else { format!(" ({change})") },
         "not_measured" => pick("已復原：沒辦法量到結果", "已还原：没法测到结果", "undone: the result could not be measured"),
-        "apply_failed" => pick("已復原：裝置沒有套用成功", "已还原：设备没有应用成功", "undone: a device did not apply it"),
-        "prepare_failed" => pick("沒有變更：裝置沒有準備好", "没有更改：设备没有准备好", "nothing was changed: a device was not ready"),
+        "apply_failed" => pick("已復原：裝置沒有套用成功", "已还原：设备没有应用成功", "undone: a device did not apply it") + &reason(set),
+        "prepare_failed" => pick("沒有變更：裝置沒有準備好", "没有更改：设备没有准备好", "nothing was changed: a device was not ready") + &reason(set),
+        "rehearsal_failed" => pick(
+            "沒有變更：裝置在預演中沒有自己復原 (E_ROLLBACK_UNPROVEN)；再提一次的話，由管理員決定",
+            "没有更改：设备在预演中没有自己还原 (E_ROLLBACK_UNPROVEN)；再提一次的话，由管理员决定",
+            "nothing was changed: in the rehearsal a device did not go back by itself (E_ROLLBACK_UNPROVEN); put forward again, it is an administrator's to decide",
+        ),
         "deadline" => pick("已復原：時間到了沒有確認", "已还原：到时间没有确认", "undone: nobody confirmed it in time"),
         "connection_lost" => pick("已復原：和裝置失去連線", "已还原：和设备失去连接", "undone: the link to a device was lost"),
         "restart" => pick("已復原：裝置重新啟動過", "已还原：设备重启过", "undone: a device restarted"),
@@ -43,6 +53,43 @@ pub(super) fn outcome_text(set: &Changeset, kind: &str) -> String {
         "expired" => pick("沒有人同意，提議已失效。什麼都沒有改。", "没有人同意，提议已失效。什么都没有改。", "nobody agreed in time; nothing was changed"),
         other => other.to_owned(),
     }
+}
+
+/// What the first device that refused gave as its reason, to follow a sentence.
+fn reason(set: &Changeset) -> String {
+    let told = set.operations.iter().find_map(|operation| operation.error.as_deref().map(|error| (&operation.device_name, error)));
+    told.map(|(name, error)| format!(" ({name}: {})", text::shown(error, REASON_CHARS))).unwrap_or_default()
+}
+
+/// What is known of the way back, the worst first.
+fn way_text(set: &Changeset) -> Option<String> {
+    let pick = |zh_tw: &str, zh_cn: &str, en: &str| set.language.pick(zh_tw, zh_cn, en).to_owned();
+    let claims = || set.operations.iter().filter(|operation| operation.undoes_itself && !operation.restores_nothing);
+    if let Some(operation) = claims().find(|operation| matches!(operation.way, Way::Overridden { .. })) {
+        let name = &operation.device_name;
+        return Some(
+            pick("不過 ", "不过 ", "But ")
+                + name
+                + &pick(
+                    " 在預演中沒有自己復原，所以要由管理員決定。",
+                    " 在预演中没有自己还原，所以要由管理员决定。",
+                    " did not go back by itself when it was rehearsed, so an administrator decides.",
+                ),
+        );
+    }
+    if claims().any(|operation| operation.way == Way::Rehearse && !operation.rehearsed) {
+        return Some(pick(
+            "復原的能力還沒有證明過：會先預演一次，大約兩秒。",
+            "还原的能力还没有证明过：会先预演一次，大约两秒。",
+            "It was never seen to: that is rehearsed first, for about two seconds.",
+        ));
+    }
+    if claims().any(|operation| operation.rehearsed) {
+        return Some(pick("這已經預演過。", "这已经预演过。", "That was rehearsed."));
+    }
+    let proven = claims().filter_map(|operation| if let Way::Proven { at_ms } = operation.way { Some(at_ms) } else { None }).min()?;
+    let day: String = iso_text(proven, 0).chars().take(10).collect();
+    Some(pick("復原的能力已在 ", "还原的能力已在 ", "That was proven on ") + &day + &pick(" 證明過。", " 证明过。", "."))
 }
 
 /// The card as it stands now.
@@ -66,6 +113,10 @@ pub fn view(set: &Changeset) -> ChangesetView {
             "这台设备不会自己还原；Talkwire 会在到时间时替它改回来。",
             "This device cannot undo by itself; Talkwire changes it back when the time is over.",
         )
+    };
+    let undo = match way_text(set) {
+        Some(way) => format!("{undo} {way}"),
+        None => undo,
     };
     let operations = set.operations.iter().map(|operation| OperationView {
         device_id: operation.key.device_id.to_string(),

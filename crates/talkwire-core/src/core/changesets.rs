@@ -3,14 +3,16 @@
 use super::Core;
 use super::commands::Wanted;
 use crate::access::Principal;
-use crate::catalogue::{Class, Permission, Restores, Risk};
-use crate::changeset::{APPROVAL_MS, Changeset, Operation, OperationState, Order, Outcome, ROLLBACK_S, Report, Status, World, next_deadline, report};
+use crate::catalogue::{Class, Permission, Restores, Risk, ToolEntry};
+use crate::changeset::{APPROVAL_MS, Changeset, Operation, OperationState, Order, Outcome, ROLLBACK_S, Report, Status, Way, World, next_deadline, report};
 use crate::command::{Command, Status as CommandStatus, Timings};
+use crate::device::Device;
 use crate::effect::{Effect, Notice, Save};
 use crate::language::Language;
 use crate::moves::{Proposal, ProposedOperation};
 use crate::refusal::Refusal;
 use crate::session::Session;
+use crate::wayback::Known;
 use serde_json::{Map, Value, json};
 use talkwire_proto::command::CommandError;
 use talkwire_proto::{Code, DeviceKey};
@@ -26,6 +28,9 @@ impl World for Around<'_> {
     }
     fn is_online(&self, key: &DeviceKey) -> bool {
         self.0.devices.get(key).is_some_and(|device| device.online)
+    }
+    fn is_proven(&self, key: &DeviceKey, op: &str) -> bool {
+        self.0.devices.get(key).is_some_and(|device| matches!(device.way_back(op), Some(Known::Proven { .. })))
     }
     fn argument(&self, command_id: &str, name: &str) -> Option<Value> {
         self.0.life.command(command_id).and_then(|command| command.args.get(name)).cloned()
@@ -54,7 +59,9 @@ impl Core {
         for wanted in proposal.operations {
             let (operation, entry_risk, permission, text) = self.check_operation(&tenant, &site, wanted, language)?;
             // What neither the device nor anybody else can put back is an administrator's to decide.
-            let no_way_back = !operation.undoes_itself && operation.undo_args.is_none();
+            // So is what did not go back when it was rehearsed.
+            let unproven = matches!(operation.way, Way::Overridden { .. });
+            let no_way_back = unproven || (!operation.undoes_itself && operation.undo_args.is_none());
             needs_admin |= permission == Permission::Admin || no_way_back;
             let entry_risk = if no_way_back { Risk::High } else { entry_risk };
             if entry_risk >= risk || impact.is_empty() {
@@ -94,6 +101,7 @@ impl Core {
             has_receipt: false,
             restore_tries: 0,
             retry_ms: None,
+            rehearsal: None,
         };
         set.enter(Status::Proposed, now_ms, "waiting for a person");
         self.audit(now_ms, set.tenant.clone().as_str(), by, "changeset.proposed", &changeset_id, json!({"plan_hash": set.plan_hash, "title": set.title}));
@@ -131,6 +139,8 @@ impl Core {
             device_name: device.name.clone(),
             undoes_itself: device.undoes_itself(&entry.op),
             restores_nothing: entry.restores == Restores::Nothing,
+            way: way_of(device, entry),
+            rehearsed: false,
             op: entry.op.clone(),
             args: wanted.args,
             undo_args: wanted.undo_args,
@@ -146,6 +156,7 @@ impl Core {
             deadline_ms: None,
             error: None,
             command_id: None,
+            applied_by: None,
             key,
         };
         Ok((operation, entry.risk, entry.permission, entry.impact.text(language).to_owned()))
@@ -192,7 +203,8 @@ impl Core {
             .cloned()
             .ok_or_else(|| Refusal::new(Code::NotFound, format!("no change set {} is known", id.chars().take(64).collect::<String>())))?;
         let permission = if set.needs_admin { Permission::Admin } else { Permission::Config };
-        if let Err(refusal) = self.must_be(who, permission) {
+        let allowed = self.must_be(who, permission).map_err(|refusal| if set.overrides() && who.may(Permission::Config) { unproven(&set) } else { refusal });
+        if let Err(refusal) = allowed {
             self.audit(now_ms, set.tenant.as_str(), &who.label(), &format!("changeset.{action}_refused"), id, json!({"code": refusal.code}));
             return Err(refusal);
         }
@@ -216,6 +228,11 @@ impl Core {
             return Err(refusal);
         }
         self.audit(now_ms, set.tenant.as_str(), &who.label(), "changeset.approved", id, json!({"plan_hash": plan_hash}));
+        if set.overrides() {
+            let unproven = set.operations.iter().filter(|operation| matches!(operation.way, Way::Overridden { .. }));
+            let unproven: Vec<_> = unproven.map(|operation| json!({"device": operation.key.to_string(), "op": operation.op})).collect();
+            self.audit(now_ms, set.tenant.as_str(), &who.label(), "changeset.override", id, json!({"code": Code::RollbackUnproven, "unproven": unproven}));
+        }
         set.approved_by = Some(who.label());
         set.approved_ms = Some(now_ms);
         set.enter(Status::Approved, now_ms, format!("approved by {}", who.label()));
@@ -256,6 +273,19 @@ impl Core {
         }
         self.audit(now_ms, set.tenant.as_str(), &who.label(), "changeset.rollback", id, Value::Null);
         self.report(now_ms, id, Report::RollBack(who.label()));
+        Ok(json!(self.sets.get(id)))
+    }
+
+    /// An administrator takes over what Talkwire could not undo: its devices are free again.
+    pub(super) fn settle(&mut self, now_ms: i64, who: &Principal, id: &str) -> Result<Value, Refusal> {
+        let set = self.set_for(now_ms, who, id, "settling")?;
+        self.must_be(who, Permission::Admin)?;
+        if set.status != Status::RollbackFailed {
+            let why = format!("the change set is {}; only one whose undo failed is settled by hand", set.status.word());
+            return Err(Refusal::new(Code::ChangesetState, why));
+        }
+        self.audit(now_ms, set.tenant.as_str(), &who.label(), "changeset.settled_by_hand", id, Value::Null);
+        self.report(now_ms, id, Report::Settled(who.label()));
         Ok(json!(self.sets.get(id)))
     }
 
@@ -319,6 +349,8 @@ impl Core {
                     self.audit(now_ms, &tenant, "system", "changeset.alert", id, json!({"code": Code::LlmRollbackFailed, "text": text}));
                 }
             }
+            Order::Proven { key, op, how } => self.way_back_seen(now_ms, id, &key, &op, how),
+            Order::Unproven { key, op, why, blamed } => self.way_back_unproven(now_ms, id, &key, &op, why, blamed),
             Order::Ended => {
                 self.issue_receipt(now_ms, id);
                 self.keep_set(now_ms, id);
@@ -383,6 +415,24 @@ impl Core {
     pub(super) fn next_loss_ms(&self) -> Option<i64> {
         self.armed().map(|(_, _, at)| at).min()
     }
+}
+
+/// What is known of the way back of a tool when a change is put forward.
+fn way_of(device: &Device, entry: &ToolEntry) -> Way {
+    if !device.undoes_itself(&entry.op) || entry.restores == Restores::Nothing {
+        return Way::None;
+    }
+    match device.way_back(&entry.op) {
+        Some(Known::Proven { at_ms, .. }) => Way::Proven { at_ms: *at_ms },
+        Some(Known::Failed { why, .. }) => Way::Overridden { why: why.clone() },
+        None => Way::Rehearse,
+    }
+}
+
+fn unproven(set: &Changeset) -> Refusal {
+    let names: Vec<_> = set.operations.iter().filter(|operation| matches!(operation.way, Way::Overridden { .. })).map(|one| one.device_name.as_str()).collect();
+    let message = format!("{} did not go back by itself when that was rehearsed; only an administrator may go on", names.join(", "));
+    Refusal::new(Code::RollbackUnproven, message)
 }
 
 /// A command of a set that could not even be sent, in the form of one that the device refused.

@@ -12,6 +12,8 @@ use talkwire_proto::command::{Expect, Request};
 use talkwire_proto::envelope::Trace;
 use talkwire_proto::{Code, DeviceKey, DeviceTail, Topic, limits, op};
 
+/// Shortest time-out that a caller may ask for, in milliseconds.
+const TIMEOUT_LEAST_MS: u64 = 100;
 /// Longest time-out that a caller may ask for, in milliseconds.
 const TIMEOUT_MOST_MS: u64 = 600_000;
 
@@ -52,6 +54,10 @@ impl Core {
     pub(super) fn submit(&mut self, now_ms: i64, wanted: Wanted) -> Result<String, Refusal> {
         let name = op::canonical(&wanted.op).to_owned();
         let entry = self.catalogue.tool(&name).ok_or_else(|| self.unknown_op(&wanted.key, &wanted.op))?;
+        if let Some(timeout_ms) = wanted.timeout_ms.filter(|asked| !(TIMEOUT_LEAST_MS..=TIMEOUT_MOST_MS).contains(asked)) {
+            let hint = format!("timeout_ms is {timeout_ms}; ask for {TIMEOUT_LEAST_MS} to {TIMEOUT_MOST_MS} milliseconds, or leave it out for {name}'s own");
+            return Err(Refusal::new(Code::BadRequest, hint));
+        }
         let in_set = wanted.changeset_id.is_some() && wanted.who == Principal::System;
         match entry.class {
             Class::Act if !in_set => {
@@ -64,7 +70,9 @@ impl Core {
             }
             _ => {}
         }
-        if entry.class != Class::Manage {
+        // What was there before a change was never anybody's argument; the device has it in its journal.
+        let from_journal = in_set && wanted.args.contains_key("restores");
+        if entry.class != Class::Manage && !from_journal {
             let added = ["changeset_id", "auto_rollback_timeout", "controller_loss_timeout"];
             let own: Map<_, _> =
                 wanted.args.iter().filter(|(name, _)| !(in_set && added.contains(&name.as_str()))).map(|(name, value)| (name.clone(), value.clone())).collect();
@@ -107,7 +115,7 @@ impl Core {
             error: None,
             progress: None,
             timings: Timings { created_ms: now_ms, ..Timings::default() },
-            timeout_ms: wanted.timeout_ms.unwrap_or(entry.timeout_ms).clamp(100, TIMEOUT_MOST_MS),
+            timeout_ms: wanted.timeout_ms.unwrap_or(entry.timeout_ms),
             deadline_ms: None,
             resend_ms: None,
             attempts: 0,
@@ -198,6 +206,7 @@ impl Core {
                 if let Some(next) = self.life.next_turn(now_ms, &command) {
                     self.command_changed(now_ms, next);
                 }
+                self.note_refuted(now_ms, &command);
                 self.step_ended(now_ms, &command);
                 if let Some(changeset_id) = command.changeset_id.clone() {
                     self.report(now_ms, &changeset_id, Report::Ended(Box::new(command)));

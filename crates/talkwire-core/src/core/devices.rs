@@ -3,7 +3,8 @@
 use super::Core;
 use crate::changeset::{self, Report};
 use crate::device::Device;
-use crate::effect::{Effect, EventRow, Notice, Sample, Save};
+use crate::effect::{Effect, EventRow, Flag, Notice, Sample, Save};
+use crate::stamps::{Family, Standing};
 use serde_json::{Value, json};
 use talkwire_proto::attr::Attr;
 use talkwire_proto::capability::{CapabilityUpdate, ToolSupport};
@@ -25,6 +26,9 @@ impl Core {
     pub(super) fn device_message(&mut self, now_ms: i64, key: DeviceKey, envelope: Envelope, body: DeviceBody, kept: bool) {
         let is_new = !self.devices.contains_key(&key);
         self.ensure_device(now_ms, &key);
+        if self.standing(now_ms, &key, &envelope, &body, kept) == Standing::Stale {
+            return self.keep_stale(now_ms, &key, &envelope, &body);
+        }
         // A will speaks for a device that is gone; so may one whose words we do not know.
         let may_be_gone =
             matches!(&body, DeviceBody::Lwt(lwt) if lwt.status == Presence::Offline) || matches!(&body, DeviceBody::Newer(tail) if *tail == DeviceTail::Lwt);
@@ -41,6 +45,8 @@ impl Core {
             device.last_seen_ms = now_ms;
             device.diagnostics.messages_received += 1;
             device.diagnostics.clock_ahead += u64::from(envelope.ts_ahead);
+            device.diagnostics.told_late += u64::from(envelope.ts_behind && matches!(&body, DeviceBody::Telemetry(..) | DeviceBody::Event(..)));
+            device.diagnostics.clock_unset += u64::from(envelope.ts_unset);
         }
         if went_online {
             self.device_came_back(now_ms, &key);
@@ -66,10 +72,14 @@ impl Core {
             }
             DeviceBody::Telemetry(metric, telemetry) => self.keep_samples(now_ms, &key, &envelope, &metric, telemetry),
             DeviceBody::Event(name, event) => {
+                let mut severity = event.severity;
                 if name == "changeset.rolled_back" {
                     self.device_restored(now_ms, &key, &event.data);
+                    // That a rehearsal was taken back is what it was for.
+                    let rehearsed = event.data.get("changeset_id").and_then(Value::as_str).is_some_and(|id| changeset::rehearsed_set(id).is_some());
+                    severity = if rehearsed { Severity::Info } else { severity };
                 }
-                self.keep_event(now_ms, &key, &envelope, name, event.severity, Value::Object(event.data));
+                self.keep_event(now_ms, &key, &envelope, name, severity, Value::Object(event.data));
             }
             DeviceBody::Ack(ack) => {
                 let change = self.life.ack(now_ms, &key, ack);
@@ -79,14 +89,20 @@ impl Core {
                 let change = self.life.answer(now_ms, &key, answer);
                 self.command_answered(now_ms, &key, change);
             }
-            DeviceBody::Topology(part, _) => self.keep_event(now_ms, &key, &envelope, format!("topology.{part}"), Severity::Info, envelope.raw.clone()),
+            DeviceBody::Topology(part, topology) => {
+                let left_out = self.hearsay.take(now_ms, &key, &part, &topology);
+                if let Some(device) = self.devices.get_mut(&key) {
+                    device.diagnostics.topology_left_out += left_out.nodes + left_out.links;
+                }
+                self.keep_event(now_ms, &key, &envelope, format!("topology.{part}"), Severity::Info, envelope.raw.clone());
+            }
             DeviceBody::Diagnostics(test) => self.keep_event(now_ms, &key, &envelope, format!("diagnostics.{test}"), Severity::Info, envelope.raw.clone()),
             DeviceBody::Newer(tail) => {
                 let name = format!("message.newer.{}", tail.to_string().replace('/', "."));
                 self.keep_event(now_ms, &key, &envelope, name, Severity::Warning, envelope.raw.clone());
             }
             DeviceBody::Capability(update) => {
-                self.take_capabilities(&key, &update);
+                self.take_capabilities(now_ms, &key, &update);
                 self.save_device(now_ms, &key);
             }
         }
@@ -142,17 +158,26 @@ impl Core {
         let Some(id) = text("changeset_id").filter(|id| id.len() <= limits::ID_BYTES) else { return };
         let (reason, hash) = (text("reason").unwrap_or_else(|| "deadline".into()), text("restored_hash"));
         let (changeset_id, of_undo) = changeset::set_of(&id);
+        let rehearsed = changeset::rehearsed_set(&id);
+        let changeset_id = rehearsed.unwrap_or(changeset_id);
         // Only a device of the set can say anything of it.
         if self.sets.get(changeset_id).is_none_or(|set| !set.operations.iter().any(|operation| operation.key == *key)) {
             return;
         }
         let detail = json!({"reason": shown(&reason, limits::LABEL_CHARS), "restored_hash": hash.as_deref().map(|hash| shown(hash, limits::LABEL_CHARS))});
         self.audit(now_ms, key.tenant.as_str(), &format!("device:{key}"), "changeset.restored_by_device", &id, detail);
-        let what = if of_undo { Report::UndoLapsed(key.clone()) } else { Report::SelfRestored { key: key.clone(), reason, hash } };
+        let what = if rehearsed.is_some() {
+            Report::Rehearsed { key: key.clone(), id: id.clone(), hash }
+        } else if of_undo {
+            Report::UndoLapsed(key.clone())
+        } else {
+            Report::SelfRestored { key: key.clone(), reason, hash }
+        };
         self.report(now_ms, changeset_id, what);
     }
 
     fn take_attr(&mut self, now_ms: i64, key: &DeviceKey, attr: Attr, raw: Value) {
+        let before = self.before_attr(key);
         let Some(device) = self.devices.get_mut(key) else { return };
         let says_who = attr.device_type.is_some() || attr.model.is_some() || attr.tools.is_some();
         if let Some(device_type) = attr.device_type {
@@ -175,13 +200,19 @@ impl Core {
         if attr.update.is_none() || says_who || device.attr.is_null() {
             device.attr = raw;
         }
+        if let Some(before) = before {
+            self.after_attr(now_ms, key, &before);
+        }
         if let Some(update) = attr.update {
-            self.take_capabilities(key, &update);
+            self.take_capabilities(now_ms, key, &update);
         }
         self.save_device(now_ms, key);
     }
 
-    fn take_capabilities(&mut self, key: &DeviceKey, update: &CapabilityUpdate) {
+    fn take_capabilities(&mut self, now_ms: i64, key: &DeviceKey, update: &CapabilityUpdate) {
+        for change in &update.changes {
+            self.forget_way_back(now_ms, key, &change.tool);
+        }
         let Some(device) = self.devices.get_mut(key) else { return };
         for change in &update.changes {
             let declares = matches!((change.change_type.as_str(), &change.new_value), ("availability" | "supported", Value::Bool(_)));
@@ -204,7 +235,8 @@ impl Core {
     }
 
     fn keep_samples(&mut self, now_ms: i64, key: &DeviceKey, envelope: &Envelope, metric: &str, telemetry: Telemetry) {
-        let ts_ms = envelope.ts_ms.filter(|_| !envelope.ts_ahead).unwrap_or(now_ms);
+        // A clock that is wrong beyond doubt neither orders samples nor makes them look old enough to be dropped.
+        let ts_ms = envelope.ts_ms.filter(|_| !envelope.ts_ahead && !envelope.ts_unset).unwrap_or(now_ms);
         let sample = |metric: String, value: Option<f64>, unit: Option<String>, body: Option<Value>| Sample {
             key: key.clone(),
             metric,
@@ -226,10 +258,52 @@ impl Core {
     }
 
     fn keep_event(&mut self, now_ms: i64, key: &DeviceKey, envelope: &Envelope, event_type: String, severity: Severity, data: Value) {
-        let flagged = envelope.ts_ahead || envelope.schema_unknown;
-        let event = EventRow { key: key.clone(), event_type, severity, data, ts_ms: envelope.ts_ms.unwrap_or(now_ms), received_ms: now_ms, flagged };
+        let flag = match () {
+            () if envelope.schema_unknown => Some(Flag::Newer),
+            () if envelope.ts_ahead => Some(Flag::Ahead),
+            () if envelope.ts_unset => Some(Flag::Unset),
+            () if envelope.ts_behind => Some(Flag::Late),
+            () => None,
+        };
+        self.tell_event(EventRow { key: key.clone(), event_type, severity, data, ts_ms: envelope.ts_ms.unwrap_or(now_ms), received_ms: now_ms, flag });
+    }
+
+    pub(super) fn tell_event(&mut self, event: EventRow) {
         self.save(Save::Event(event.clone()));
         self.out.push(Effect::Notify(Notice::Event(event)));
+    }
+
+    /// Whether a message says how the device is now.
+    fn standing(&mut self, now_ms: i64, key: &DeviceKey, envelope: &Envelope, body: &DeviceBody, kept: bool) -> Standing {
+        let Some(device) = self.devices.get_mut(key) else { return Standing::Current };
+        match body {
+            DeviceBody::State(_) => device.stamps.take(Family::State, envelope, now_ms, kept),
+            DeviceBody::Topology(..) => device.stamps.take(Family::Topology, envelope, now_ms, kept),
+            // An `attr` that only carries a change of capabilities says nothing of the rest.
+            DeviceBody::Attr(attr) if attr.update.is_none() || attr.tools.is_some() => device.stamps.take(Family::Attr, envelope, now_ms, kept),
+            DeviceBody::Attr(_) | DeviceBody::Capability(_) => device.stamps.of_change(envelope),
+            _ => Standing::Current,
+        }
+    }
+
+    /// Keeps a message that is older than what is known: as history, and not as a sign of life. Nobody is told that it is so now.
+    fn keep_stale(&mut self, now_ms: i64, key: &DeviceKey, envelope: &Envelope, body: &DeviceBody) {
+        if let Some(device) = self.devices.get_mut(key) {
+            device.diagnostics.messages_received += 1;
+            device.diagnostics.clock_ahead += u64::from(envelope.ts_ahead);
+            device.diagnostics.stale += 1;
+        }
+        let what = match body {
+            DeviceBody::State(_) => "state",
+            DeviceBody::Attr(_) => "attr",
+            DeviceBody::Topology(..) => "topology",
+            _ => "capability.update",
+        };
+        let (event_type, data) = (format!("message.stale.{what}"), envelope.raw.clone());
+        let (ts_ms, severity, flag) = (envelope.ts_ms.unwrap_or(now_ms), Severity::Warning, Some(Flag::Stale));
+        self.tell_event(EventRow { key: key.clone(), event_type, severity, data, ts_ms, received_ms: now_ms, flag });
+        self.out.push(Effect::Withhold);
+        self.save_device_soon(now_ms, key);
     }
 
     /// Saves the device unless that was done within the last second: counters that others can drive up must not cost a row each.

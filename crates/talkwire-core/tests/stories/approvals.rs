@@ -51,6 +51,27 @@ fn a_yes_is_bound_to_the_plan_counts_once_and_only_in_time() {
 }
 
 #[test]
+fn what_a_clock_that_ran_ahead_left_behind_expires_and_goes_back_all_the_same() {
+    const YEARS: i64 = 70 * 365 * 86_400_000;
+    let (mut house, mut devices) = House::with(&["ap-1", "ap-2"]);
+    house.now += YEARS;
+    house.restart();
+    for device in &mut devices {
+        house.back(device);
+    }
+    let (proposed, running) = (house.propose(&[&devices[0]], 11), house.propose(&[&devices[1]], 1));
+    yes(&mut house, &olga(), &running, &running.plan_hash).unwrap();
+    assert!(house.set(&running.changeset_id).deadline_ms.is_none_or(|at| at > house.now));
+    // The clock is set, and the server started again; the device never comes back.
+    house.now -= YEARS;
+    house.restart();
+    house.wait(300_000);
+    assert_eq!(house.status(&proposed), Status::Expired, "a yes counts for five minutes, not for seventy years");
+    house.wait(600_000);
+    assert_ne!(house.set(&running.changeset_id).going_back, None, "{:?}", house.set(&running.changeset_id));
+}
+
+#[test]
 fn an_expiry_is_not_forgotten_by_a_restart() {
     let (mut house, devices) = House::with(&["ap-1"]);
     let set = house.propose(&[&devices[0]], 11);

@@ -2,6 +2,7 @@
 
 use crate::house::{FakeDevice, House, ann, guest, key_of, people_at};
 use serde_json::json;
+use talkwire_core::effect::Flag;
 use talkwire_proto::{Code, Inbound, limits};
 
 fn one() -> (House, FakeDevice) {
@@ -45,7 +46,18 @@ fn telemetry_is_kept_with_unit_and_both_times_and_a_clock_far_ahead_is_flagged()
     assert_eq!(house.core.device(&device.key).unwrap().diagnostics.clock_ahead, 1);
     house.device_says(&mut device, "evt/wifi.roam", json!({"ts": house.now + 3_600_000, "severity": "warning", "to": "x"}));
     let event = house.shelf.events.last().unwrap();
-    assert_eq!((event.event_type.as_str(), event.flagged, event.data["to"].as_str()), ("wifi.roam", true, Some("x")));
+    assert_eq!((event.event_type.as_str(), event.flag, event.data["to"].as_str()), ("wifi.roam", Some(Flag::Ahead), Some("x")));
+}
+
+#[test]
+fn samples_of_a_clock_that_was_never_set_are_kept_under_their_arrival_and_flagged() {
+    let (mut house, mut device) = one();
+    house.device_says(&mut device, "telemetry/cpu_usage", json!({"ts": 90_000, "value": 45.2, "unit": "%"}));
+    assert_eq!((house.shelf.samples[0].ts_ms, house.shelf.samples[0].value), (house.now, Some(45.2)), "as old as 1970 it would be dropped");
+    house.device_says(&mut device, "evt/wifi.roam", json!({"ts": 91_000, "severity": "warning", "to": "x"}));
+    assert_eq!(house.shelf.events.last().unwrap().flag, Some(Flag::Unset));
+    let counted = &house.core.device(&device.key).unwrap().diagnostics;
+    assert_eq!((counted.clock_unset, counted.clock_ahead), (2, 0));
 }
 
 #[test]
@@ -56,7 +68,7 @@ fn a_message_of_a_newer_major_version_is_kept_and_not_acted_on() {
     assert!(!house.core.device(&device.key).unwrap().online, "a will in words we do not know is no sign of life");
     house.device_says(&mut device, "state", json!({"schema": "state/2.0", "health": {"score": 7}}));
     let event = house.shelf.events.last().unwrap();
-    assert_eq!((event.event_type.as_str(), event.flagged), ("message.newer.state", true));
+    assert_eq!((event.event_type.as_str(), event.flag), ("message.newer.state", Some(Flag::Newer)));
     assert_eq!(event.data["health"]["score"], 7);
     assert!(house.core.device(&device.key).unwrap().state.is_null());
 }

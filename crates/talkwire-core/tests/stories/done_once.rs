@@ -61,6 +61,9 @@ impl World for Quiet {
     fn is_online(&self, _: &DeviceKey) -> bool {
         true
     }
+    fn is_proven(&self, _: &DeviceKey, _: &str) -> bool {
+        true
+    }
     fn argument(&self, _: &str, _: &str) -> Option<serde_json::Value> {
         None
     }

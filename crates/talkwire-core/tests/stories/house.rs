@@ -11,11 +11,12 @@ pub use shelf::Shelf;
 use ed25519_dalek::SigningKey;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use talkwire_core::audit::AuditRow;
 use talkwire_core::changeset::{Changeset, Status};
 use talkwire_core::effect::{History, RequestId};
 use talkwire_core::input::Origin;
+use talkwire_core::wayback::WayBack;
 use talkwire_core::{Ask, Catalogue, Core, Effect, Input, Principal, Publish, Refusal, Save};
 use talkwire_proto::{Code, DeviceKey, Inbound, limits};
 
@@ -48,6 +49,8 @@ pub struct House {
     pub asked: Vec<(String, String)>,
     pub thoughts: Vec<String>,
     pub histories: Vec<History>,
+    /// Messages that were not to be passed on.
+    pub withheld: u32,
     catalogue: Arc<Catalogue>,
     starts: u8,
     requests: u64,
@@ -66,6 +69,7 @@ impl House {
             asked: Vec::new(),
             thoughts: Vec::new(),
             histories: Vec::new(),
+            withheld: 0,
             catalogue,
             starts: 1,
             requests: 0,
@@ -76,8 +80,21 @@ impl House {
         house
     }
 
-    /// A house in which these devices are online; each keeps a journal.
+    /// A house in which these devices are online; each keeps a journal, and was seen to go back by itself.
     pub fn with(devices: &[&str]) -> (Self, Vec<FakeDevice>) {
+        let (mut house, mut made) = Self::unproven(devices);
+        for device in house.shelf.devices.values_mut() {
+            device.ways_back.clone_from(proofs());
+        }
+        house.restart();
+        for device in &mut made {
+            house.device_says(device, "lwt", json!({"status": "online"}));
+        }
+        (house, made)
+    }
+
+    /// A house in which these devices are online; each says that it keeps a journal, and was never seen to go back.
+    pub fn unproven(devices: &[&str]) -> (Self, Vec<FakeDevice>) {
         let mut house = Self::new();
         let mut made = Vec::new();
         for name in devices {
@@ -118,6 +135,7 @@ impl House {
                 Effect::Think(session_id) => self.thoughts.push(session_id),
                 Effect::History(history) => self.histories.push(history),
                 Effect::Notify(_) => {}
+                Effect::Withhold => self.withheld += 1,
             }
         }
     }
@@ -263,6 +281,22 @@ impl House {
     pub fn status(&self, set: &Changeset) -> Status {
         self.set(&set.changeset_id).status
     }
+}
+
+/// What is known of a device that rehearsed both of its tools, told by the rules themselves.
+fn proofs() -> &'static BTreeMap<String, WayBack> {
+    static PROOFS: OnceLock<BTreeMap<String, WayBack>> = OnceLock::new();
+    PROOFS.get_or_init(|| {
+        let (mut house, mut devices) = House::unproven(&["ap-1"]);
+        let operation = |op: &str, wanted: Value| (devices[0].key.clone(), op.to_owned(), args(wanted));
+        let operations = vec![operation("wifi.set_channel", json!({"channel": 11})), operation("wifi.set_power", json!({"power_dbm": 10}))];
+        let set: Changeset = serde_json::from_value(house.ask(&olga(), Ask::Propose { operations, reason: "x".into() }).unwrap()).unwrap();
+        house.approve(&set).unwrap();
+        house.talk(&mut devices);
+        house.live(6, &mut devices);
+        assert_eq!(house.status(&set), Status::Committed);
+        house.shelf.devices["home/flat/ap-1"].ways_back.clone()
+    })
 }
 
 /// The code of a refusal.

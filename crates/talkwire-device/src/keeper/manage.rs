@@ -1,6 +1,8 @@
 //! The ops about change sets, which the SDK answers for every device.
 
-use super::{Args, Keeper, Managed, STEP_TIME, changeset_id, ended, object, own_args, refused, seconds, timed, unwritable};
+use super::{
+    Args, Change, Guarding, Keeper, LOSS_DEFAULT_S, Managed, STEP_TIME, changeset_id, ended, object, own_args, refused, seconds, success, timed, unwritable,
+};
 use crate::guard::{Hold, Reason, Refusal};
 use crate::journal::{SetState, Step};
 use crate::section::section_hash;
@@ -9,7 +11,8 @@ use serde_json::{Value, json};
 use talkwire_proto::Code;
 
 /// The ops that this file answers.
-pub(crate) const MANAGE_OPS: [&str; 5] = ["changeset.prepare", "changeset.commit", "changeset.rollback", "changeset.extend", "changeset.status"];
+pub(crate) const MANAGE_OPS: [&str; 6] =
+    ["changeset.prepare", "changeset.rehearse", "changeset.commit", "changeset.rollback", "changeset.extend", "changeset.status"];
 /// Most operations that one `changeset.prepare` may name.
 const PREPARE_MAX: usize = 32;
 
@@ -19,6 +22,7 @@ impl Keeper {
         let id = changeset_id(args)?;
         match op {
             "changeset.prepare" => self.prepare(&id, args).await,
+            "changeset.rehearse" => self.rehearse(&id, args).await,
             "changeset.commit" => self.commit(&id).await,
             "changeset.rollback" => self.rollback(&id).await,
             "changeset.extend" => self.extend(&id, args).await,
@@ -43,6 +47,36 @@ impl Keeper {
             prepared.push(json!({"op": op, "previous_hash": section_hash(&previous), "previous": previous, "would_apply": would_apply}));
         }
         Ok(json!({"operations": prepared}))
+    }
+
+    /// Captures and journals as for a change, applies nothing, and lets the deadline pass: what follows is what follows a change that
+    /// nobody confirms, so whoever hears the report knows that captures, journal and timer work.
+    async fn rehearse(&mut self, id: &str, args: &Args) -> Managed {
+        self.settle_due().await;
+        self.admit(id)?;
+        if self.journal.set(id).is_some() {
+            return Ok(self.status(id));
+        }
+        let op = args.get("op").and_then(Value::as_str).ok_or_else(|| ToolError::invalid_args("args.op must name the tool"))?;
+        let act = self.act(op).ok_or_else(|| ToolError::new(Code::UnknownOp, format!("this device cannot be changed by {op}")))?;
+        let own = own_args(&Args(object(args.get("args").cloned().unwrap_or_default())));
+        let (timeout, loss_after) = (seconds(args, "timeout_s", Some(1.0))?, seconds(args, "controller_loss_timeout", Some(LOSS_DEFAULT_S))?);
+        let previous = timed(STEP_TIME, act.capture(own.clone())).await?;
+        let hold = self.guard.armed(self.clock.now(), id, timeout, loss_after).map_err(|refusal| refused(id, &refusal))?;
+        let Hold::Armed { deadline_ms, .. } = hold else { return Err(refused(id, &Refusal::NotHolding)) };
+        let hash = section_hash(&previous);
+        let result = json!({"rehearsing": true, "previous_hash": hash, "config_hash": hash, "deadline_ms": deadline_ms});
+        let change = Change { id: format!("{id}/1"), op: op.into(), args: own, timeout };
+        let guarding = Guarding { changeset_id: Some(id.into()), restores: None, timeout, loss_after };
+        let mut record = self.with_operation(&change, &guarding, &hold, previous);
+        if let Some(operation) = record.operations.last_mut() {
+            operation.step = Step::Applied;
+            operation.config_hash = Some(hash);
+            operation.answer = Some(success(&change.id, result.clone()));
+        }
+        self.journal.save(record).await.map_err(|error| unwritable(&error))?;
+        self.guard.enter(hold);
+        Ok(result)
     }
 
     async fn commit(&mut self, id: &str) -> Managed {

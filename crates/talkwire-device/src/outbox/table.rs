@@ -112,6 +112,9 @@ fn with_ending(file: &Path, ending: &str) -> PathBuf {
 }
 
 fn from_sqlite(error: rusqlite::Error) -> io::Error {
+    if matches!(error, rusqlite::Error::QueryReturnedNoRows) {
+        return io::ErrorKind::NotFound.into();
+    }
     let kind = match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => io::ErrorKind::StorageFull,
         Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => io::ErrorKind::InvalidData,
@@ -119,6 +122,8 @@ fn from_sqlite(error: rusqlite::Error) -> io::Error {
             return io::Error::new(io::ErrorKind::ResourceBusy, "another process has it open; every device needs a folder of its own");
         }
         Some(ErrorCode::PermissionDenied | ErrorCode::ReadOnly | ErrorCode::CannotOpen) => io::ErrorKind::PermissionDenied,
+        // A column of another type: the row was not written by us.
+        None if matches!(error, rusqlite::Error::InvalidColumnType(..) | rusqlite::Error::FromSqlConversionFailure(..)) => io::ErrorKind::InvalidData,
         _ => io::ErrorKind::Other,
     };
     io::Error::new(kind, error)
@@ -139,12 +144,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (file, now) = (dir.path().join("a").join("outbox.db"), Instant::now());
         let mut outbox = Outbox::open(&file, 100, 100_000).unwrap();
-        outbox.change(&[], (1..=5).map(|n| letter(&format!("{n}—溫度"))).collect(), now);
-        outbox.change(&[2, 4], vec![], now);
+        outbox.change(&[], (1..=5).map(|n| letter(&format!("{n}—溫度"))).collect(), &BTreeSet::new(), now);
+        outbox.change(&[2, 4], vec![], &BTreeSet::new(), now);
         drop(outbox);
         let mut outbox = Outbox::open(&file, 100, 100_000).unwrap();
-        outbox.change(&[], vec![letter("6")], now);
-        let kept: Vec<_> = outbox.read(Class::Event, 0, 10, 1000).into_iter().map(|(number, letter)| (number, letter.text)).collect();
+        outbox.change(&[], vec![letter("6")], &BTreeSet::new(), now);
+        let kept: Vec<_> = outbox.read(Class::Event, 0, 10, 1000, now).into_iter().map(|(number, letter)| (number, letter.text)).collect();
         assert_eq!(kept, [(1, "1—溫度".into()), (3, "3—溫度".into()), (5, "5—溫度".into()), (6, "6".to_owned())]);
         #[cfg(unix)]
         assert_eq!(std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&file).unwrap().permissions()) & 0o777, 0o600);
@@ -156,7 +161,7 @@ mod tests {
         let file = dir.path().join("outbox.db");
         std::fs::write(&file, "this is no database, however long one looks at it".repeat(100)).unwrap();
         let mut outbox = Outbox::open(&file, 100, 100_000).unwrap();
-        outbox.change(&[], vec![letter("new")], Instant::now());
+        outbox.change(&[], vec![letter("new")], &BTreeSet::new(), Instant::now());
         assert_eq!(outbox.figures().errors, 0);
         let aside = std::fs::read_dir(dir.path()).unwrap().any(|entry| entry.unwrap().file_name().to_string_lossy().contains(".unreadable-"));
         assert!(aside);

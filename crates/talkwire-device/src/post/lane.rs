@@ -13,8 +13,8 @@ use tokio::sync::mpsc::UnboundedSender;
 pub(super) const FLYING: usize = 64;
 /// How many bytes of letters are read ahead at once.
 pub(super) const BYTES: usize = 1 << 20;
-/// How long a broker that has no room is left alone.
-const NO_ROOM: Backoff = Backoff { min: Duration::from_secs(1), max: Duration::from_secs(30) };
+/// How long a broker that has no room is left alone. Not long: whoever waits for an answer must not wait for the pause as well.
+const NO_ROOM: Backoff = Backoff { min: Duration::from_secs(1), max: Duration::from_secs(3) };
 
 /// What became of a letter.
 pub(super) struct Fate {
@@ -51,6 +51,11 @@ impl Lane {
     /// Whether it could send more than it has read.
     pub(super) fn wants(&self, now: Instant) -> bool {
         self.ready.is_empty() && self.flying.len() < FLYING && self.rest_until.is_none_or(|until| until <= now)
+    }
+
+    /// The letters that were read and are not done with.
+    pub(super) fn under_way(&self) -> impl Iterator<Item = u64> {
+        self.flying.keys().copied().chain(self.ready.iter().map(|(number, _)| *number))
     }
 
     pub(super) fn load(&mut self, letters: Vec<(u64, Letter)>) {

@@ -155,6 +155,7 @@ impl Controller {
 pub struct Lamp {
     pub level: Arc<Mutex<i64>>,
     pub applied: Arc<AtomicUsize>,
+    pub restored: Arc<AtomicUsize>,
     pub stuck: Arc<AtomicBool>,
     pub apply_breaks: Arc<AtomicBool>,
 }
@@ -197,6 +198,7 @@ impl Act for Lamp {
         Ok(Applied { result, section: json!({"level": self.level()}) })
     }
     async fn restore(&self, previous: &Value) -> Result<Value, ToolError> {
+        self.restored.fetch_add(1, Ordering::SeqCst);
         if self.stuck.load(Ordering::SeqCst) {
             return Err(ToolError::failed("the lamp is stuck"));
         }

@@ -3,7 +3,7 @@
 use super::Reader;
 use crate::error::{Doing, StoreError};
 use crate::page::{Page, before, bounded};
-use crate::words::{device_key, from_text, severity, unsigned};
+use crate::words::{device_key, flag, from_text, severity, unsigned};
 use rusqlite::{Connection, Params, Row, params};
 use talkwire_core::effect::{EventRow, Sample};
 use talkwire_proto::DeviceKey;
@@ -136,7 +136,7 @@ fn event_row(row: &Row<'_>) -> Result<(String, EventRow), StoreError> {
         data: from_text(&format!("event {id}"), text(6)?)?,
         ts_ms: number(7)?,
         received_ms: number(8)?,
-        flagged: number(9)? != 0,
+        flag: flag(number(9)?),
     };
     Ok((id.to_string(), event))
 }

@@ -38,7 +38,7 @@ pub fn event(device_id: &str, event_type: &str, received_ms: i64) -> EventRow {
         data: json!({"band": "2.4"}),
         ts_ms: received_ms - 3,
         received_ms,
-        flagged: false,
+        flag: None,
     }
 }
 
@@ -122,6 +122,7 @@ pub fn changeset(id: &str, status: changeset::Status, at_ms: i64) -> Changeset {
         has_receipt: false,
         restore_tries: 0,
         retry_ms: None,
+        rehearsal: None,
     }
 }
 

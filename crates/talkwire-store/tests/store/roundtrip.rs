@@ -10,7 +10,7 @@ use talkwire_core::audit::AuditRow;
 use talkwire_core::changeset::{Changeset, Measurement, Status as SetStatus};
 use talkwire_core::command::{Command, Status};
 use talkwire_core::device::{Counters, Device};
-use talkwire_core::effect::{EventRow, Sample};
+use talkwire_core::effect::{EventRow, Flag, Sample};
 use talkwire_core::session::{Phase, Session, SessionStatus, Step, StepStatus, Verdict, VerdictKind};
 use talkwire_proto::capability::ToolSupport;
 use talkwire_proto::chat::{ChartPoint, ChatMessage, EvidenceView, Part, Role};
@@ -63,14 +63,15 @@ fn sample() -> impl Strategy<Value = Sample> {
 
 fn event() -> impl Strategy<Value = EventRow> {
     let severity = prop_oneof![Just(Severity::Info), Just(Severity::Warning), Just(Severity::Error), Just(Severity::Critical)];
-    (text(), severity, value(), any::<i64>(), any::<i64>(), any::<bool>()).prop_map(|(event_type, severity, data, ts_ms, received_ms, flagged)| EventRow {
+    let flag = option::of(prop_oneof![Just(Flag::Ahead), Just(Flag::Late), Just(Flag::Stale), Just(Flag::Newer), Just(Flag::Unset)]);
+    (text(), severity, value(), any::<i64>(), any::<i64>(), flag).prop_map(|(event_type, severity, data, ts_ms, received_ms, flag)| EventRow {
         key: made::key("ap-1"),
         event_type,
         severity,
         data,
         ts_ms,
         received_ms,
-        flagged,
+        flag,
     })
 }
 

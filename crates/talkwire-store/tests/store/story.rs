@@ -7,7 +7,7 @@ use talkwire_core::audit::Chains;
 use talkwire_core::changeset;
 use talkwire_core::command::Status;
 use talkwire_core::device::Device;
-use talkwire_core::effect::Sample;
+use talkwire_core::effect::{Flag, Sample};
 use talkwire_core::session::SessionStatus;
 use talkwire_proto::chat::Role;
 use talkwire_store::{ChatCounts, MessageWindow, Options, Reader, Sqlite, Store, StoreError};
@@ -87,7 +87,7 @@ fn telemetry_is_kept_per_device_metric_and_unit() {
 fn events_are_listed_by_arrival() {
     let (_dir, mut store) = made::store();
     let mut early = made::event("router-1", "wifi.radar", 50);
-    early.flagged = true;
+    early.flag = Some(Flag::Stale);
     let late = made::event("ap-1", "client.roamed", 40);
     store.commit(&[Save::Event(early.clone()), Save::Event(late.clone())]).unwrap();
     let reader = store.reader();

@@ -2,17 +2,18 @@
 
 use super::evidence::{Purpose, Sent, exchange};
 use super::heard::Heard;
-use super::tap::Tap;
+use super::tap::{Tap, request, sealed};
 use serde_json::{Map, Value, json};
 use std::time::Duration;
 use talkwire_core::Catalogue;
 use talkwire_core::catalogue::Class;
+use talkwire_proto::FernetKey;
 use talkwire_proto::inbound::DeviceBody;
 
 /// An op that no device has.
 pub const UNKNOWN: &str = "talkwire.check_no_such_op";
 /// How long a result is waited for.
-const ANSWER: Duration = Duration::from_secs(15);
+pub const ANSWER: Duration = Duration::from_secs(15);
 /// How long an acknowledgement is waited for after which no result is expected either.
 const SILENCE: Duration = Duration::from_secs(6);
 
@@ -99,4 +100,22 @@ pub async fn nonsense(tap: &Tap, op: &str) {
         tap.send_bytes(Purpose::Nonsense, "(nonsense)", "(none)", payload.to_owned()).await;
     }
     harmless(tap, Purpose::AfterNonsense, op).await;
+}
+
+/// Commands that a device with a key must not take: in clear, sealed by somebody else, sealed ten minutes ago.
+pub async fn unsealed(tap: &Tap, op: &str) {
+    let Some(key) = tap.fernet() else { return };
+    let text = |id: &str| request(op, Map::new(), id);
+    let id = tap.fresh_id();
+    tap.send_as_it_is(Purpose::Clear, op, &id, text(&id)).await;
+    let tokens = [(Purpose::Forged, FernetKey::new(crate::identity::seed()), Duration::ZERO), (Purpose::Stale, key.clone(), Duration::from_secs(600))];
+    for (purpose, key, age) in tokens {
+        let id = tap.fresh_id();
+        if let Ok(token) = sealed(&key, &text(&id), age) {
+            tap.send_as_it_is(purpose, op, &id, token).await;
+        }
+    }
+    // What comes after them is answered, so they had their time.
+    harmless(tap, Purpose::Other, op).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
 }

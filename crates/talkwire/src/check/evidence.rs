@@ -1,5 +1,6 @@
 //! Everything that a check saw: what the rules judge.
 
+use super::ask::ANSWER;
 use super::heard::Heard;
 use super::sniff::Connect;
 use std::time::Duration;
@@ -31,6 +32,12 @@ pub enum Purpose {
     Held,
     /// Sent while the device was cut off.
     Outage,
+    /// In clear, to a device that has a key.
+    Clear,
+    /// Sealed with another key than the device's.
+    Forged,
+    /// Sealed with the device's key, long ago.
+    Stale,
 }
 
 /// A command that was sent.
@@ -72,9 +79,25 @@ pub struct Cut {
     pub returned: Option<Duration>,
 }
 
-/// What was tried with the device's own credentials.
+/// What the device did when a stranger with a certificate of his own stood in the broker's place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stranger {
+    /// It hung up; how.
+    Refused(String),
+    /// It spoke MQTT to him; whether it named itself.
+    Trusted {
+        /// Whether its CONNECT carried a user name.
+        named: bool,
+    },
+    /// The two did not get so far; why.
+    Unclear(String),
+}
+
+/// What was tried with the device's own credentials, or as nobody where the broker lets everybody in.
 #[derive(Debug, Clone, Default)]
 pub struct Access {
+    /// Whether it was tried without a name.
+    pub as_nobody: bool,
     /// Whether the broker let the device's credentials in, or what it said.
     pub login: Option<Result<(), String>>,
     /// Whether a message in the device's own tree arrived: without it, silence proves nothing.
@@ -108,6 +131,10 @@ pub struct Evidence {
     pub came_encrypted: Option<bool>,
     /// The cut, when the device came through the proxy.
     pub cut: Option<Cut>,
+    /// Whether the device refuses a broker that it cannot trust; `None` when it did not come while that was tried.
+    pub stranger: Option<Stranger>,
+    /// Whether the device's payloads are encrypted with a key that this check has.
+    pub keyed: bool,
     /// Whether this check's own connection is encrypted.
     pub broker_tls: bool,
     /// Whether the device must be.
@@ -116,8 +143,14 @@ pub struct Evidence {
     pub wrong_password: Option<Result<(), String>>,
     /// What nobody in particular was told; `Ok` means let in.
     pub anonymous: Option<Result<(), String>>,
-    /// What was tried with the device's credentials.
+    /// What was tried with the device's credentials, or without any.
     pub access: Option<Access>,
+    /// Whether it was left out to see if the broker lets everybody in.
+    pub open_broker: bool,
+    /// When the check began to cut the device off.
+    pub cutting: Option<Duration>,
+    /// Whether somebody ended the check before it was through.
+    pub interrupted: bool,
 }
 
 impl Evidence {
@@ -134,12 +167,38 @@ impl Evidence {
             connect: None,
             came_encrypted: None,
             cut: None,
+            stranger: None,
+            keyed: false,
             broker_tls: false,
             require_tls: false,
             wrong_password: None,
             anonymous: None,
             access: None,
+            open_broker: false,
+            cutting: None,
+            interrupted: false,
         }
+    }
+
+    /// Leaves out what was still going on when the check was interrupted: that nothing came of it proves nothing.
+    pub fn forget_unfinished(&mut self) {
+        if let (None, Some(since)) = (&self.cut, self.cutting) {
+            self.heard.retain(|heard| heard.at < since);
+            self.sent.retain(|sent| sent.at < since);
+        }
+        let (heard, end) = (&self.heard, self.watched);
+        self.sent.retain(|sent| sent.refused.is_some() || end.saturating_sub(sent.at) >= ANSWER || !exchange(sent, heard).answers.is_empty());
+    }
+
+    /// How long the device was seen: from its first word to the end of the check, or to `end` when that came sooner.
+    pub fn seen_for(&self, end: Option<Duration>) -> Duration {
+        let first = self.heard.iter().find(|heard| !heard.retain).map_or(self.watched, |heard| heard.at);
+        end.map_or(self.watched, |end| end.min(self.watched)).saturating_sub(first)
+    }
+
+    /// Why the broker let the device's credentials not in.
+    pub fn login_refused(&self) -> Option<&str> {
+        self.access.as_ref()?.login.as_ref()?.as_ref().err().map(String::as_str)
     }
 
     /// The first command for a purpose, with what came back.

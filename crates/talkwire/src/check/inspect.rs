@@ -3,16 +3,16 @@
 use super::access::{self, Credentials};
 use super::ask;
 use super::evidence::{Cut, Evidence, Purpose};
-use super::heard::Heard;
+use super::heard::{Ear, Heard};
 use super::proxy::{Mode, Proxy};
-use super::tap::{Tap, let_in, unix_ms};
+use super::tap::{PREFIX, Tap, let_in, unix_ms};
 use super::target::Target;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use talkwire_link::{LinkEvent, Qos};
-use talkwire_proto::DeviceKey;
 use talkwire_proto::inbound::DeviceBody;
 use talkwire_proto::lwt::Presence;
+use talkwire_proto::{DeviceKey, FernetKey};
 
 /// How a check is made.
 #[derive(Debug, Clone)]
@@ -29,6 +29,8 @@ pub struct Options {
     pub event_op: Option<String>,
     /// How long the device is watched at most; less when everything was seen.
     pub watch: Duration,
+    /// How long it is watched at least, when everything was seen before.
+    pub watch_least: Duration,
     /// How long the device may take to appear.
     pub patience: Duration,
     /// How long the outage is.
@@ -41,10 +43,14 @@ pub struct Options {
     pub credentials: Option<Credentials>,
     /// Whether a device without TLS fails.
     pub require_tls: bool,
+    /// Whether the broker is meant to let everybody in, so that this is not tried.
+    pub open_broker: bool,
+    /// The key with which the device's payloads are encrypted, when they are.
+    pub fernet: Option<FernetKey>,
 }
 
 impl Options {
-    /// A whole check: watches up to 320 s, an outage of 10 s.
+    /// A whole check: watches for 61 to 320 s, an outage of 10 s.
     pub fn new(key: DeviceKey, target: Target) -> Self {
         let seconds = Duration::from_secs;
         Self {
@@ -54,18 +60,28 @@ impl Options {
             command: None,
             event_op: None,
             watch: seconds(320),
+            watch_least: seconds(61),
             patience: seconds(60),
             outage: seconds(10),
             back_within: seconds(130),
             rounds: 20,
             credentials: None,
             require_tls: false,
+            open_broker: false,
+            fernet: None,
         }
     }
 
     /// A short check: watches 5 s, an outage of 4 s.
     pub fn quick(self) -> Self {
-        Self { watch: Duration::from_secs(5), patience: Duration::from_secs(20), outage: Duration::from_secs(4), rounds: 8, ..self }
+        Self {
+            watch: Duration::from_secs(5),
+            watch_least: Duration::ZERO,
+            patience: Duration::from_secs(20),
+            outage: Duration::from_secs(4),
+            rounds: 8,
+            ..self
+        }
     }
 }
 
@@ -106,6 +122,22 @@ pub enum CannotRun {
         /// How long was waited.
         seconds: u64,
     },
+    /// Somebody ended it before anything could be seen.
+    #[error("interrupted before the broker let the check in; nothing was seen")]
+    Interrupted,
+}
+
+impl CannotRun {
+    /// The word for programs.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Broker { .. } => "broker",
+            Self::Proxy { .. } => "proxy",
+            Self::NeverSeen { .. } => "device_never_heard",
+            Self::Offline { .. } => "device_offline",
+            Self::Interrupted => "interrupted",
+        }
+    }
 }
 
 /// How far a check is.
@@ -127,17 +159,57 @@ const SETTLES: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// When nothing can be said about the device at all.
-pub async fn inspect(options: &Options, mut tell: impl FnMut(Step)) -> Result<Evidence, CannotRun> {
+pub async fn inspect(options: &Options, tell: impl FnMut(Step)) -> Result<Evidence, CannotRun> {
+    inspect_until(options, tell, std::future::pending()).await
+}
+
+/// The same until `stop`: then what was seen so far is the evidence, as [`Evidence::interrupted`] says.
+///
+/// # Errors
+/// When nothing can be said about the device at all.
+pub async fn inspect_until(options: &Options, mut tell: impl FnMut(Step), stop: impl Future<Output = ()>) -> Result<Evidence, CannotRun> {
     let mut tell = |done, what: &str| tell(Step { done, of: STEPS, what: what.into() });
     let began = Instant::now();
     let mut evidence = Evidence::new(options.key.clone());
     (evidence.began_ms, evidence.broker_tls, evidence.require_tls) = (unix_ms(), options.target.tls, options.require_tls);
-    let name = format!("talkwire-check-{}", &talkwire_core::audit::to_hex(&crate::identity::seed())[..8]);
+    (evidence.keyed, evidence.open_broker) = (options.fernet.is_some(), options.open_broker);
+    let ear = Ear { key: options.key.clone(), fernet: options.fernet.clone() };
+    let name = format!("{PREFIX}{}", &talkwire_core::audit::to_hex(&crate::identity::seed())[..8]);
     let other: DeviceKey = format!("{}/{}/{name}", options.key.tenant, options.key.site).parse().unwrap_or_else(|_| options.key.clone());
+    tokio::pin!(stop);
 
     tell(0, &format!("connecting to {}", options.target.shown()));
-    let broker = |why| CannotRun::Broker { broker: options.target.shown(), why };
-    let tap = Tap::connect(&options.target, &options.key, &name, &other, began).await.map_err(broker)?;
+    let tap = tokio::select! {
+        tap = Tap::connect(&options.target, ear.clone(), &name, &other, began) => tap.map_err(|why| no_broker(options, why))?,
+        () = &mut stop => return Err(CannotRun::Interrupted),
+    };
+    tokio::select! {
+        through = gather(&mut evidence, options, &tap, (&ear, name.as_str(), &other), began, &mut tell) => through?,
+        () = &mut stop => evidence.interrupted = true,
+    }
+    evidence.watched = tap.now();
+    evidence.heard = tap.heard();
+    evidence.sent = tap.sent();
+    if evidence.interrupted {
+        evidence.forget_unfinished();
+    }
+    tap.close().await;
+    Ok(evidence)
+}
+
+fn no_broker(options: &Options, why: String) -> CannotRun {
+    CannotRun::Broker { broker: options.target.shown(), why }
+}
+
+/// All that is done once the broker let the check in.
+async fn gather(
+    evidence: &mut Evidence,
+    options: &Options,
+    tap: &Tap,
+    (ear, name, other): (&Ear, &str, &DeviceKey),
+    began: Instant,
+    tell: &mut impl FnMut(usize, &str),
+) -> Result<(), CannotRun> {
     // Listening before the device can come through, so that its first words are heard.
     let proxy = match options.proxy {
         None => None,
@@ -161,45 +233,44 @@ pub async fn inspect(options: &Options, mut tell: impl FnMut(Step)) -> Result<Ev
     } else {
         tell(1, "waiting for the device");
     }
-    let op = appear(&tap, options).await?;
+    let op = appear(tap, options).await?;
 
     tell(2, &format!("asking {op}"));
     for _ in 1..options.rounds {
-        if !ask::harmless(&tap, Purpose::Harmless, &op).await {
+        if !ask::harmless(tap, Purpose::Harmless, &op).await {
             break;
         }
     }
     let answers = tap.until(Duration::ZERO, |heard| heard.iter().find(|heard| heard.answer().is_some()).map(|_| ())).await.is_some();
     if answers {
         tell(3, "asking what must be refused, repeated, listed");
-        ask::all(&tap, &op).await;
+        ask::all(tap, &op).await;
         if let Some(event_op) = &options.event_op {
-            ask::harmless(&tap, Purpose::Other, event_op).await;
+            ask::harmless(tap, Purpose::Other, event_op).await;
         }
     }
 
     tell(4, &format!("watching for at most {} s", options.watch.as_secs()));
-    watch(&tap, options, answers.then_some(op.as_str())).await;
-    evidence.kept = Some(kept(options, &name).await.map_err(broker)?);
+    watch(tap, options, answers.then_some(op.as_str())).await;
+    evidence.kept = Some(kept(options, ear, name).await.map_err(|why| no_broker(options, why))?);
 
-    if let Some(credentials) = &options.credentials {
-        tell(5, "trying the device's credentials");
-        access::try_all(&mut evidence, &options.target, &tap, credentials, &name, &other).await;
+    if options.credentials.is_some() || !options.open_broker {
+        tell(5, if options.credentials.is_some() { "trying the device's credentials" } else { "trying whether the broker lets everybody in" });
+        access::try_all(evidence, &options.target, tap, options.credentials.as_ref(), name, other).await;
     }
     if let Some(proxy) = proxy.as_ref().filter(|_| evidence.came_encrypted.is_some()) {
         tell(6, &format!("cutting the device off for {} s", options.outage.as_secs()));
-        evidence.cut = Some(cut(&tap, proxy, options, &op).await);
+        evidence.cutting = Some(tap.now());
+        evidence.cut = Some(cut(tap, proxy, options, &op).await);
+        evidence.stranger = proxy.stranger();
     }
     if answers && evidence.cut.as_ref().is_none_or(|cut| cut.returned.is_some()) {
         tell(7, "sending nonsense");
-        ask::nonsense(&tap, &op).await;
+        ask::nonsense(tap, &op).await;
+        ask::unsealed(tap, &op).await;
     }
     tell(STEPS, "done");
-    evidence.watched = tap.now();
-    evidence.heard = tap.heard();
-    evidence.sent = tap.sent();
-    tap.close().await;
-    Ok(evidence)
+    Ok(())
 }
 
 /// Looks again and again until there is something.
@@ -245,15 +316,19 @@ async fn appear(tap: &Tap, options: &Options) -> Result<String, CannotRun> {
 
 /// Watches until everything was seen that comes by itself, at most so long.
 async fn watch(tap: &Tap, options: &Options, op: Option<&str>) {
-    let end = Instant::now() + options.watch;
+    let began = Instant::now();
     loop {
-        let left = end.saturating_duration_since(Instant::now());
+        let left = options.watch.saturating_sub(began.elapsed());
         let step = left.min(Duration::from_secs(10));
         let enough = tap.until(step, |heard| {
             let live = |family: &str| heard.iter().filter(|heard| !heard.retain && heard.family() == family).count();
             (live("state") >= 2 && live("evt") >= 1 && live("telemetry") >= 1).then_some(())
         });
-        if enough.await.is_some() || left <= step {
+        let enough = enough.await.is_some();
+        let least = options.watch_least.min(options.watch).saturating_sub(began.elapsed());
+        if enough && !least.is_zero() {
+            tokio::time::sleep(least.min(Duration::from_secs(10))).await;
+        } else if enough || left <= step {
             return;
         }
         if let Some(op) = op {
@@ -263,7 +338,7 @@ async fn watch(tap: &Tap, options: &Options, op: Option<&str>) {
 }
 
 /// What a new subscriber is given at once.
-async fn kept(options: &Options, name: &str) -> Result<Vec<Heard>, String> {
+async fn kept(options: &Options, ear: &Ear, name: &str) -> Result<Vec<Heard>, String> {
     let (link, mut events) = let_in(options.target.link(&format!("{name}-kept"))).await?;
     let began = Instant::now();
     link.subscribe(format!("rtk/v1/{}/#", options.key), Qos::AtLeastOnce);
@@ -272,7 +347,7 @@ async fn kept(options: &Options, name: &str) -> Result<Vec<Heard>, String> {
         if let LinkEvent::Message(message) = event
             && message.retain
         {
-            kept.extend(Heard::read(&options.key, &message.topic, message.payload, true, true, began.elapsed(), unix_ms()));
+            kept.extend(ear.read(&message.topic, message.payload, true, true, (began.elapsed(), unix_ms())));
         }
     }
     link.close(Duration::from_secs(1)).await;

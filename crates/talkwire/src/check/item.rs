@@ -161,7 +161,12 @@ pub const ITEMS: &[Item] = &[
         performance::latency,
         "acknowledge at once; do not sleep, poll or write to disk between receiving a command and its acknowledgement; set TCP_NODELAY",
     ),
-    item("P02", "CPU use stays under 20 %", performance::cpu, "look for busy loops; wait on the socket instead of polling"),
+    item(
+        "P02",
+        "CPU use stays under 20 %",
+        performance::cpu,
+        "find what uses it (top): the device's own program waits on the socket instead of polling; on a machine that does other work too, say the program's own share as process_cpu_usage",
+    ),
     item("P03", "memory use is under 90 %", performance::memory, "bound caches, histories and buffers by count and by age"),
     item("P04", "memory use does not grow", performance::leak, "drop ids, results and events that are over an hour old; watch the figure over a day"),
     item(
@@ -189,6 +194,18 @@ pub const ITEMS: &[Item] = &[
         "the device cannot read another device's commands",
         security::read_other,
         "allow each device to subscribe to rtk/v1/TENANT/SITE/ITS_ID/cmd/req and its groups only",
+    ),
+    item(
+        "S06",
+        "the device refuses a broker whose certificate nobody it trusts has signed",
+        security::stranger,
+        "give the TLS library the authority's certificate (ca) and leave its verification on; never set `insecure`, CERT_NONE or rejectUnauthorized: false",
+    ),
+    item(
+        "S07",
+        "a device with a key seals all it says, and takes nothing that is not sealed with it",
+        security::sealed,
+        "encrypt every payload, the will too, and drop commands that the key does not open or that are older than 300 s",
     ),
 ];
 

@@ -25,7 +25,7 @@ pub fn html(report: &Report) -> String {
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>{0}</title><style>{STYLE}</style></head><body>\n<h1>{0}</h1>\n<p>{1}</p>\n<p><strong>{2}</strong></p>\n",
         escaped(&title),
         escaped(&about(report)),
-        report.sum()
+        escaped(&report.sum())
     );
     for (title, findings) in groups(report) {
         let _ = writeln!(page, "<h2>{title}</h2>\n<table><tr><th>No.</th><th>Check</th><th>Result</th><th>Seen</th></tr>");
@@ -47,7 +47,7 @@ pub fn html(report: &Report) -> String {
 
 fn about(report: &Report) -> String {
     format!(
-        "Broker {}, {}, watched for {:.0} s, {} messages heard, talkwire {}.",
+        "Broker {}, {} UTC, watched for {:.0} s, {} messages heard, talkwire {}.",
         report.broker,
         iso_text(report.began_ms, 0),
         report.seconds,
@@ -63,7 +63,7 @@ fn cell(text: &str) -> String {
 
 /// The same as Markdown.
 pub fn markdown(report: &Report) -> String {
-    let mut page = format!("# Integration check of {}\n\n{}\n\n**{}**\n", report.device, about(report), report.sum());
+    let mut page = format!("# Integration check of {}\n\n{}\n\n**{}**\n", report.device, about(report), cell(&report.sum()));
     for (title, findings) in groups(report) {
         let _ = write!(page, "\n## {title}\n\n| no. | check | result | seen |\n|---|---|---|---|\n");
         for finding in findings {

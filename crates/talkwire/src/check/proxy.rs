@@ -1,9 +1,12 @@
 //! A TCP proxy between the device and the broker: it reads the device's first packet, holds its way out, and cuts it off.
 
+use super::evidence::Stranger;
 use super::sniff::{Connect, Opening, opening};
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+use talkwire_link::stranger::{self, Met};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
@@ -16,7 +19,7 @@ pub enum Mode {
     Open,
     /// The device hears the broker, the broker does not hear the device.
     Held,
-    /// Cut, and new ones are refused.
+    /// Cut, and new ones are refused; the first encrypted one meets a stranger in the broker's place.
     Closed,
 }
 
@@ -48,6 +51,9 @@ struct Shared {
     began: Instant,
     arrivals: Mutex<Vec<Arrival>>,
     mode: watch::Sender<Mode>,
+    stranger: Mutex<Option<Stranger>>,
+    /// Whether a stranger stands in for the broker already, or did.
+    tried: AtomicBool,
 }
 
 /// A running proxy; it ends when this is dropped.
@@ -74,7 +80,14 @@ impl Proxy {
     pub async fn start(address: SocketAddr, broker: (String, u16), began: Instant) -> std::io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
-        let shared = Arc::new(Shared { broker, began, arrivals: Mutex::default(), mode: watch::Sender::new(Mode::Open) });
+        let shared = Arc::new(Shared {
+            broker,
+            began,
+            arrivals: Mutex::default(),
+            mode: watch::Sender::new(Mode::Open),
+            stranger: Mutex::default(),
+            tried: AtomicBool::new(false),
+        });
         let accepting = tokio::spawn(accept(listener, shared.clone())).abort_handle();
         Ok(Self { address, shared, accepting })
     }
@@ -82,6 +95,11 @@ impl Proxy {
     /// What is done with connections from now on.
     pub fn set(&self, mode: Mode) {
         self.shared.mode.send_replace(mode);
+    }
+
+    /// What an encrypted device did when it met a stranger while the proxy was closed.
+    pub fn stranger(&self) -> Option<Stranger> {
+        self.shared.stranger.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// When `device_id`, or somebody who did not say who it is, tried in vain to come through, from `since` on.
@@ -150,7 +168,21 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
 /// Reads who it is, as far as it says so at once, and hangs up.
 async fn turn_away(mut device: TcpStream, place: usize, shared: Arc<Shared>) {
     let mut first = vec![0u8; 4096];
-    if let Ok(Ok(count)) = tokio::time::timeout(Duration::from_millis(300), device.read(&mut first)).await
+    let Ok(Ok(count)) = tokio::time::timeout(Duration::from_millis(300), device.peek(&mut first)).await else { return };
+    let began = opening(&first[..count]);
+    if began == Opening::Encrypted && !shared.tried.swap(true, Ordering::AcqRel) {
+        if let Some(arrival) = shared.arrivals().get_mut(place) {
+            arrival.opening = began;
+        }
+        let met = match stranger::meet(device).await {
+            Met::Refused(how) => Stranger::Refused(how),
+            Met::Unclear(why) => Stranger::Unclear(why),
+            Met::Spoke(said) => Stranger::Trusted { named: matches!(opening(&said), Opening::Plain(connect) if connect.has_username) },
+        };
+        *shared.stranger.lock().unwrap_or_else(PoisonError::into_inner) = Some(met);
+        return;
+    }
+    if let Ok(count) = device.read(&mut first).await
         && let Some(arrival) = shared.arrivals().get_mut(place)
     {
         arrival.opening = opening(&first[..count]);

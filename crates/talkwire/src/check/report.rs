@@ -2,6 +2,7 @@
 
 use super::evidence::Evidence;
 use super::item::ITEMS;
+use super::rules::commands::TO_COMMAND;
 use serde_json::{Value, json};
 
 /// What a rule says of the evidence.
@@ -76,7 +77,14 @@ pub struct Report {
     pub messages: usize,
     /// One per check, in the order of the table.
     pub findings: Vec<Finding>,
+    /// Whether the check was ended before it was through.
+    pub interrupted: bool,
+    /// Why the device's credentials were not let in.
+    pub login_refused: Option<String>,
 }
+
+/// The checks that need a command to reach the device.
+const COMMANDED: [&str; 9] = ["B09", "B10", "C01", "C02", "C03", "C04", "C05", "R03", "R04"];
 
 impl Report {
     /// Judges the evidence by every rule.
@@ -85,6 +93,7 @@ impl Report {
             let (status, detail) = match (item.rule)(evidence) {
                 Verdict::Passed(detail) => (Status::Passed, detail),
                 Verdict::Failed(detail) => (Status::Failed, detail),
+                Verdict::Skipped(_) if evidence.interrupted => (Status::Skipped, "interrupted before it could be seen".into()),
                 Verdict::Skipped(detail) => (Status::Skipped, detail),
             };
             Finding { id: item.id, name: item.name, status, detail, mend: if status == Status::Failed { item.mend } else { "" } }
@@ -96,7 +105,23 @@ impl Report {
             seconds: evidence.watched.as_secs_f64(),
             messages: evidence.heard.len(),
             findings: judged.collect(),
+            interrupted: evidence.interrupted,
+            login_refused: evidence.login_refused().map(str::to_owned),
         }
+    }
+
+    /// What must not be overlooked: it says why much was skipped, and what to add.
+    pub fn notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        if self.interrupted {
+            notes.push("INTERRUPTED: only what was seen until then is judged".into());
+        } else if COMMANDED.iter().all(|id| self.finding(id).is_none_or(|finding| finding.status == Status::Skipped)) {
+            notes.push(format!("NO COMMAND WAS TESTED ({}): {TO_COMMAND}", COMMANDED.join(", ")));
+        }
+        if let Some(why) = &self.login_refused {
+            notes.push(format!("THE DEVICE'S CREDENTIALS WERE REFUSED ({why}): correct --device-username and --device-password for S02, S04 and S05"));
+        }
+        notes
     }
 
     /// How many ended so.
@@ -121,13 +146,16 @@ impl Report {
             "began_ms": self.began_ms,
             "seconds": (self.seconds * 10.0).round() / 10.0,
             "messages": self.messages,
+            "interrupted": self.interrupted,
+            "notes": self.notes(),
             "checks": self.findings.iter().map(check).collect::<Vec<_>>(),
         })
     }
 
     /// The line that sums it up.
     pub fn sum(&self) -> String {
-        format!("{} passed, {} failed, {} skipped", self.count(Status::Passed), self.count(Status::Failed), self.count(Status::Skipped))
+        let counts = format!("{} passed, {} failed, {} skipped", self.count(Status::Passed), self.count(Status::Failed), self.count(Status::Skipped));
+        [counts].into_iter().chain(self.notes()).collect::<Vec<_>>().join(" — ")
     }
 
     /// For people at a terminal.

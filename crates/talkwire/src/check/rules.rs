@@ -54,3 +54,35 @@ pub(crate) fn no_proxy(evidence: &super::Evidence) -> Verdict {
         Some(address) => skipped(format!("the device did not connect through {address}: point it there instead of at the broker, and start the check first")),
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::super::Evidence;
+    use super::super::heard::Ear;
+    use serde_json::Value;
+    use std::time::Duration;
+
+    /// What a device said at so many seconds, on which tail.
+    pub(crate) type Said = (u64, &'static str, Value);
+
+    /// One state a second.
+    pub(crate) fn states(count: u64, body: impl Fn(u64) -> Value) -> Vec<Said> {
+        (0..count).map(|n| (n, "state", body(n))).collect()
+    }
+
+    /// The evidence of a check that took so many seconds and heard this.
+    pub(crate) fn seen(seconds: u64, said: Vec<Said>) -> Evidence {
+        let mut evidence = Evidence::new("acme/home/aabbccddeeff".parse().unwrap());
+        let ear = Ear { key: evidence.key.clone(), fernet: None };
+        evidence.watched = Duration::from_secs(seconds);
+        let read = |(at, tail, mut body): Said| {
+            if tail == "state" {
+                body["health"] = "ok".into();
+            }
+            let topic = format!("rtk/v1/{}/{tail}", ear.key);
+            ear.read(&topic, body.to_string().into(), false, true, (Duration::from_secs(at), 1_700_000_000_000)).unwrap()
+        };
+        evidence.heard = said.into_iter().map(read).collect();
+        evidence
+    }
+}

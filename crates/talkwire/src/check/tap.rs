@@ -1,14 +1,14 @@
 //! The check's own MQTT client: hears everything that the device says, and sends commands.
 
 use super::evidence::{Purpose, Sent};
-use super::heard::Heard;
+use super::heard::{Ear, Heard};
 use super::target::Target;
 use serde_json::{Map, Value};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use talkwire_link::{Backoff, Events, Link, LinkConfig, LinkEvent, Message, Qos};
-use talkwire_proto::DeviceKey;
 use talkwire_proto::command::{CommandEnvelope, Expect, Request};
+use talkwire_proto::{DeviceKey, FernetKey};
 use tokio::sync::Notify;
 
 /// How long the broker may take to let us in.
@@ -17,6 +17,8 @@ const LET_IN: Duration = Duration::from_secs(10);
 const TAKEN: Duration = Duration::from_secs(10);
 /// The metric with which the device's rights are tried; it is none of the device's.
 pub const PROBE: &str = "talkwire_check";
+/// What the client ids of a check begin with, and the id of the tree that no device has; servers make no device of it.
+pub const PREFIX: &str = "talkwire-check-";
 
 /// Unix milliseconds now.
 pub fn unix_ms() -> i64 {
@@ -47,9 +49,35 @@ struct Log {
     others: Vec<Message>,
 }
 
+/// A command as text.
+pub fn request(op: &str, args: Map<String, Value>, id: &str) -> String {
+    let request = Request {
+        id: id.into(),
+        op: op.into(),
+        args,
+        timeout_ms: Some(15_000),
+        expect: Expect::Result,
+        trace: None,
+        authorization: None,
+        version: "1.0".into(),
+    };
+    request.encode(CommandEnvelope::Both, unix_ms()).to_string()
+}
+
+/// The token of a text that says it is `age` old.
+///
+/// # Errors
+/// When the system gives no random bytes.
+pub fn sealed(key: &FernetKey, text: &str, age: Duration) -> Result<String, String> {
+    let mut iv = [0; 16];
+    getrandom::fill(&mut iv).map_err(|error| format!("the system gives no random bytes: {error}"))?;
+    let made_s = u64::try_from(unix_ms() / 1000).unwrap_or(0).saturating_sub(age.as_secs());
+    Ok(key.encrypt(text.as_bytes(), made_s, iv))
+}
+
 /// The client.
 pub struct Tap {
-    key: DeviceKey,
+    ear: Ear,
     link: Link,
     began: Instant,
     log: Arc<Mutex<Log>>,
@@ -67,19 +95,19 @@ impl Tap {
     ///
     /// # Errors
     /// Why the broker does not let it in.
-    pub async fn connect(target: &Target, key: &DeviceKey, name: &str, other: &DeviceKey, began: Instant) -> Result<Self, String> {
+    pub async fn connect(target: &Target, ear: Ear, name: &str, other: &DeviceKey, began: Instant) -> Result<Self, String> {
         let backoff = Backoff { min: Duration::from_millis(200), max: Duration::from_secs(2) };
         let config = LinkConfig { backoff, event_queue: 10_000, ..target.link(name) };
         let (link, mut events) = let_in(config).await?;
-        link.subscribe(format!("rtk/v1/{key}/#"), Qos::AtLeastOnce);
+        link.subscribe(format!("rtk/v1/{}/#", ear.key), Qos::AtLeastOnce);
         link.subscribe(format!("rtk/v1/{other}/#"), Qos::AtLeastOnce);
         let (log, news) = (Arc::<Mutex<Log>>::default(), Arc::new(Notify::new()));
-        let (hearing, told, of) = (log.clone(), news.clone(), key.clone());
+        let (hearing, told, of) = (log.clone(), news.clone(), ear.clone());
         tokio::spawn(async move {
             while let Some(event) = events.next().await {
                 if let LinkEvent::Message(message) = event {
-                    let heard =
-                        Heard::read(&of, &message.topic, message.payload.clone(), message.retain, message.qos != Qos::AtMostOnce, began.elapsed(), unix_ms());
+                    let now = (began.elapsed(), unix_ms());
+                    let heard = of.read(&message.topic, message.payload.clone(), message.retain, message.qos != Qos::AtMostOnce, now);
                     let mut log = lock(&hearing);
                     match heard {
                         // An empty retained message is the clearing of one.
@@ -91,7 +119,7 @@ impl Tap {
                 }
             }
         });
-        Ok(Self { key: key.clone(), link, began, log, news, sent: Mutex::default(), ids: Mutex::new((name.to_owned(), 0)) })
+        Ok(Self { ear, link, began, log, news, sent: Mutex::default(), ids: Mutex::new((name.to_owned(), 0)) })
     }
 
     /// Time since the check began.
@@ -137,31 +165,37 @@ impl Tap {
         format!("{}-{}", ids.0, ids.1)
     }
 
-    /// Sends a command in the form that every device reads.
-    pub async fn send(&self, purpose: Purpose, op: &str, args: Map<String, Value>, id: &str) -> Sent {
-        let request = Request {
-            id: id.into(),
-            op: op.into(),
-            args,
-            timeout_ms: Some(15_000),
-            expect: Expect::Result,
-            trace: None,
-            authorization: None,
-            version: "1.0".into(),
-        };
-        self.send_bytes(purpose, op, id, request.encode(CommandEnvelope::Both, unix_ms()).to_string()).await
+    /// The device's key, when its payloads are encrypted.
+    pub fn fernet(&self) -> Option<&FernetKey> {
+        self.ear.fernet.as_ref()
     }
 
-    /// Sends bytes to the device's command topic.
+    /// Sends a command in the form that every device reads.
+    pub async fn send(&self, purpose: Purpose, op: &str, args: Map<String, Value>, id: &str) -> Sent {
+        self.send_bytes(purpose, op, id, request(op, args, id)).await
+    }
+
+    /// Sends bytes to the device's command topic, sealed with its key when it has one.
     pub async fn send_bytes(&self, purpose: Purpose, op: &str, id: &str, payload: String) -> Sent {
+        match self.fernet().map(|key| sealed(key, &payload, Duration::ZERO)).transpose() {
+            Ok(token) => self.send_as_it_is(purpose, op, id, token.unwrap_or(payload)).await,
+            Err(why) => self.note(Sent { purpose, id: id.into(), op: op.into(), at: self.now(), refused: Some(why) }),
+        }
+    }
+
+    /// Sends bytes to the device's command topic, whatever they are.
+    pub async fn send_as_it_is(&self, purpose: Purpose, op: &str, id: &str, payload: String) -> Sent {
         let at = self.now();
-        let sent = self.link.publish(format!("rtk/v1/{}/cmd/req", self.key), payload.into_bytes(), Qos::AtLeastOnce, false);
+        let sent = self.link.publish(format!("rtk/v1/{}/cmd/req", self.ear.key), payload.into_bytes(), Qos::AtLeastOnce, false);
         let refused = match tokio::time::timeout(TAKEN, sent).await {
             Ok(Ok(())) => None,
             Ok(Err(error)) => Some(error.to_string()),
             Err(_) => Some("no acknowledgement from the broker within 10 s".into()),
         };
-        let sent = Sent { purpose, id: id.into(), op: op.into(), at, refused };
+        self.note(Sent { purpose, id: id.into(), op: op.into(), at, refused })
+    }
+
+    fn note(&self, sent: Sent) -> Sent {
         lock(&self.sent).push(sent.clone());
         sent
     }

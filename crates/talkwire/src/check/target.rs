@@ -1,5 +1,6 @@
 //! The broker that a check connects to: `mqtt://[name[:password]@]host[:port]`, or `mqtts://…`.
 
+use std::path::PathBuf;
 use talkwire_link::{BrokerUrl, LinkConfig, Tls};
 
 /// Where the broker is and who asks.
@@ -16,7 +17,9 @@ pub struct Target {
     /// Password, when the broker asks for one.
     pub password: Option<Secret>,
     /// Certificate authority of the broker, PEM; without it those that the system trusts.
-    pub ca_file: Option<std::path::PathBuf>,
+    pub ca_file: Option<PathBuf>,
+    /// The check's own certificate and its private key, PEM, when the broker asks for one.
+    pub identity: Option<(PathBuf, PathBuf)>,
 }
 
 /// A text whose `Debug` shows nothing.
@@ -39,7 +42,7 @@ impl Target {
             return Err("the check speaks MQTT over TCP, not over WebSocket; give the broker's mqtt:// or mqtts:// address".into());
         }
         let url: BrokerUrl = text.trim().parse().map_err(|error| format!("the broker's address cannot be read: {error}"))?;
-        Ok(Self { host: url.host, port: url.port, tls: url.tls, username: url.username, password: url.password.map(Secret), ca_file: None })
+        Ok(Self { host: url.host, port: url.port, tls: url.tls, username: url.username, password: url.password.map(Secret), ca_file: None, identity: None })
     }
 
     /// The address without credentials.
@@ -47,12 +50,21 @@ impl Target {
         format!("{}://{}:{}", if self.tls { "mqtts" } else { "mqtt" }, self.host, self.port)
     }
 
+    /// How the connection is protected; `None`: not at all.
+    pub fn protection(&self) -> Option<Tls> {
+        let trusts = || self.ca_file.as_ref().map_or_else(Tls::system, Tls::ca);
+        self.tls.then(|| match &self.identity {
+            None => trusts(),
+            Some((certificate, key)) => trusts().identity(certificate, key),
+        })
+    }
+
     /// How a link connects there under a client id.
     pub fn link(&self, client_id: &str) -> LinkConfig {
         let mut config = LinkConfig::new(self.host.clone(), self.port, client_id);
         // Nothing of a check stays behind at the broker.
         config.clean_start = true;
-        config.tls = self.tls.then(|| self.ca_file.as_ref().map_or_else(Tls::system, Tls::ca));
+        config.tls = self.protection();
         config.username.clone_from(&self.username);
         config.password = self.password.as_ref().map(|secret| secret.0.clone().into());
         config

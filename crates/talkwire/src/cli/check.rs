@@ -5,12 +5,14 @@ use super::say::say;
 use crate::check::access::Credentials;
 use crate::check::inspect::Step;
 use crate::check::target::Secret;
-use crate::check::{Options, Report, Status, Target, inspect, page};
+use crate::check::{CannotRun, Options, Report, Status, Target, inspect_until, page, tap};
+use crate::payload_keys::{self, PayloadKeys};
 use anyhow::Context;
 use clap::Args;
+use serde_json::json;
 use std::io::{IsTerminal, Write};
-use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use talkwire_proto::{DeviceId, DeviceKey};
 
@@ -34,12 +36,22 @@ pub struct Arguments {
     /// Password of the check's own account.
     #[arg(long, value_name = "PASSWORD", env = "TALKWIRE_CHECK_PASSWORD", hide_env_values = true)]
     password: Option<String>,
-    /// At Talkwire's own broker: the server's data folder, to check as its owner.
+    /// At Talkwire's own broker: the server's data folder, to check as its owner [default: for a broker on this machine, the folder in
+    /// TALKWIRE_DATA or talkwire-data, when the broker knows its owner].
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// Certificate authority of the broker (PEM), when the system does not know it.
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
+    /// The check's own certificate (PEM), for brokers that ask for one.
+    #[arg(long, value_name = "FILE", requires = "key")]
+    cert: Option<PathBuf>,
+    /// The private key of --cert (PEM).
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    key: Option<PathBuf>,
+    /// The key with which the device's payloads are encrypted (Fernet), in a file that only you can read.
+    #[arg(long, value_name = "FILE")]
+    fernet_key_file: Option<PathBuf>,
     /// Listen here for the device and pass it on to the broker: it can then be cut off.
     #[arg(long, value_name = "ADDR")]
     proxy: Option<SocketAddr>,
@@ -67,6 +79,9 @@ pub struct Arguments {
     /// A device that connects without TLS fails.
     #[arg(long)]
     require_tls: bool,
+    /// The broker is meant to let everybody in: do not try whether it does.
+    #[arg(long)]
+    open_broker: bool,
     /// Print JSON for programs.
     #[arg(long)]
     json: bool,
@@ -75,26 +90,115 @@ pub struct Arguments {
     report: Option<PathBuf>,
 }
 
+/// The name of the owner at Talkwire's own broker.
+const OWNER: &str = "owner";
+
+/// Why there is no report, for programs and for people.
+struct NoReport {
+    code: &'static str,
+    text: String,
+}
+
+impl From<CannotRun> for NoReport {
+    fn from(error: CannotRun) -> Self {
+        Self { code: error.code(), text: error.to_string() }
+    }
+}
+
+impl NoReport {
+    fn misuse(error: &anyhow::Error) -> Self {
+        Self { code: "misuse", text: format!("{error:#}") }
+    }
+
+    fn file(path: &Path, error: &std::io::Error) -> Self {
+        Self { code: "report_file", text: format!("the report {} cannot be written: {error}; name another file with --report", path.display()) }
+    }
+}
+
 /// Checks; an error when a check failed, or when none could be made.
 pub fn check(arguments: &Arguments) -> Result<(), Failure> {
-    let options = options(arguments).map_err(|error| Failure::CannotRun(format!("{error:#}")))?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| Failure::CannotRun(error.to_string()))?;
-    let bar = Bar { shown: std::io::stderr().is_terminal() };
-    let evidence = runtime.block_on(inspect(&options, |step| bar.show(&step)));
-    bar.clear();
-    let report = Report::judge(&evidence.map_err(|error| Failure::CannotRun(error.to_string()))?, &options.target.shown());
-    if let Some(path) = &arguments.report {
-        let written = std::fs::write(path, page::for_file(&report, path));
-        written.map_err(|error| Failure::CannotRun(format!("{} cannot be written: {error}", path.display())))?;
-    }
+    let report = made(arguments).map_err(|no| {
+        if arguments.json {
+            say!("{}", json!({"error": {"code": no.code, "text": no.text}}));
+        }
+        if no.code == "interrupted" { Failure::Interrupted } else { Failure::CannotRun(no.text) }
+    })?;
     if arguments.json {
         say!("{}", report.json());
     } else {
         say!("{}", report.text().trim_end());
     }
+    // The results are out already: nothing is lost when the file cannot be written after all.
+    if let Some(path) = &arguments.report {
+        std::fs::write(path, page::for_file(&report, path)).map_err(|error| Failure::CannotRun(NoReport::file(path, &error).text))?;
+    }
     match report.count(Status::Failed) {
+        _ if report.interrupted => Err(Failure::Interrupted),
         0 => Ok(()),
         count => Err(Failure::Refused(format!("{count} checks failed"))),
+    }
+}
+
+fn made(arguments: &Arguments) -> Result<Report, NoReport> {
+    let mut options = options(arguments).map_err(|error| NoReport::misuse(&error))?;
+    // A check takes minutes: whether its report can be written is seen before.
+    let begun = arguments.report.as_deref().map(begin_file).transpose()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| NoReport::misuse(&error.into()))?;
+    let bar = Bar { shown: std::io::stderr().is_terminal() };
+    let evidence = runtime.block_on(async {
+        as_owner_here(arguments, &mut options).await;
+        inspect_until(&options, |step| bar.show(&step), interrupted()).await
+    });
+    bar.clear();
+    match evidence {
+        Ok(evidence) => Ok(Report::judge(&evidence, &options.target.shown())),
+        Err(error) => {
+            if let Some(path) = begun.flatten() {
+                // An empty file that this check made says nothing.
+                let _ = std::fs::remove_file(path);
+            }
+            Err(error.into())
+        }
+    }
+}
+
+/// Makes the report's file when there is none, and gives its path then.
+fn begin_file(path: &Path) -> Result<Option<&Path>, NoReport> {
+    let is_new = !path.exists();
+    std::fs::OpenOptions::new().append(true).create(true).open(path).map_err(|error| NoReport::file(path, &error))?;
+    Ok(is_new.then_some(path))
+}
+
+/// Ctrl-C, or a polite end by another program. Without a way to hear of it, it ends the process as it always does.
+async fn interrupted() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut pressed), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = pressed.recv() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
+/// A server of this machine, with its data where the other commands look for it, is checked as its owner, unless somebody is named.
+/// The token goes to this machine only.
+async fn as_owner_here(arguments: &Arguments, options: &mut Options) {
+    let is_named = arguments.data.is_some() || arguments.password.is_some() || options.target.username.is_some();
+    let is_here = options.target.host == "localhost" || options.target.host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+    if is_named || !is_here {
+        return;
+    }
+    let data = std::env::var_os("TALKWIRE_DATA").map_or_else(|| PathBuf::from("talkwire-data"), PathBuf::from);
+    let Ok(token) = std::fs::read_to_string(data.join("owner.token")) else { return };
+    let target = Target { username: Some(OWNER.into()), password: Some(Secret(token.trim().to_owned())), ..options.target.clone() };
+    // Another broker may be there, which does not know this owner.
+    let Ok((link, _events)) = tap::let_in(target.link(&format!("{}owner", tap::PREFIX))).await else { return };
+    link.close(Duration::from_secs(1)).await;
+    eprintln!("checking as the owner of {} (--data DIR or --username NAME for somebody else)", data.display());
+    options.target = target;
+    if options.fernet.is_none() {
+        options.fernet = PayloadKeys::open(&data).ok().and_then(|keys| keys.of(&options.key));
     }
 }
 
@@ -103,7 +207,7 @@ fn options(arguments: &Arguments) -> anyhow::Result<Options> {
     if let Some(dir) = &arguments.data {
         let path = dir.join("owner.token");
         let token = std::fs::read_to_string(&path).with_context(|| format!("{} cannot be read", path.display()))?;
-        (target.username, target.password) = (Some("owner".into()), Some(Secret(token.trim().to_owned())));
+        (target.username, target.password) = (Some(OWNER.into()), Some(Secret(token.trim().to_owned())));
     }
     if let Some(name) = &arguments.username {
         target.username = Some(name.clone());
@@ -112,6 +216,13 @@ fn options(arguments: &Arguments) -> anyhow::Result<Options> {
         target.password = Some(Secret(password.clone()));
     }
     target.ca_file.clone_from(&arguments.ca);
+    target.identity = arguments.cert.clone().zip(arguments.key.clone());
+    if !target.tls && (target.ca_file.is_some() || target.identity.is_some()) {
+        anyhow::bail!("--ca, --cert and --key are for TLS; write the broker's address as mqtts://…");
+    }
+    if let Some(tls) = target.protection() {
+        tls.check()?;
+    }
     let key = DeviceKey { tenant: arguments.tenant.parse()?, site: arguments.site.parse()?, device_id: DeviceId::from_door(&arguments.device_id)? };
     let mut options = Options::new(key, target);
     if arguments.quick {
@@ -121,8 +232,16 @@ fn options(arguments: &Arguments) -> anyhow::Result<Options> {
     options.command.clone_from(&arguments.command);
     options.event_op.clone_from(&arguments.event_op);
     options.require_tls = arguments.require_tls;
+    options.open_broker = arguments.open_broker;
+    options.fernet = match (&arguments.fernet_key_file, &arguments.data) {
+        (Some(file), _) => Some(payload_keys::single(file)?),
+        // The server knows its devices' keys.
+        (None, Some(data)) => PayloadKeys::open(data)?.of(&options.key),
+        (None, None) => None,
+    };
     if let Some(seconds) = arguments.watch {
         options.watch = Duration::from_secs(seconds);
+        options.watch_least = options.watch_least.max(Duration::from_secs(61)).min(options.watch);
     }
     if let Some(seconds) = arguments.patience {
         options.patience = Duration::from_secs(seconds);

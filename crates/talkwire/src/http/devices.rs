@@ -10,7 +10,7 @@ use std::time::Duration;
 use talkwire_core::device::Device;
 use talkwire_core::effect::{EventRow, Notice, Sample};
 use talkwire_core::{Ask, Refusal};
-use talkwire_proto::{Code, DeviceId, DeviceKey};
+use talkwire_proto::{Code, DeviceId, DeviceKey, limits};
 
 type Three = (String, String, String);
 
@@ -77,6 +77,7 @@ pub async fn one(State(house): State<Shared>, Path(path): Path<Three>, _who: Who
             value["state"] = device.state.clone();
             value["tools"] = json!(device.tools);
             value["diagnostics"] = json!(device.diagnostics);
+            value["ways_back"] = ways_back(device);
             value
         })
     });
@@ -86,9 +87,29 @@ pub async fn one(State(house): State<Shared>, Path(path): Path<Three>, _who: Who
     }
 }
 
+#[derive(Debug, Deserialize)]
+pub struct Place {
+    tenant: String,
+    site: String,
+}
+
+/// What devices say of the network of a site: hearsay, each thing with who said it.
+pub async fn topology(State(house): State<Shared>, Params(place): Params<Place>, _who: Who) -> Answer {
+    let wrong = |error: talkwire_proto::id::BadId| Problem::bad_request(error.to_string());
+    let (tenant, site) = (place.tenant.parse().map_err(wrong)?, place.site.parse().map_err(wrong)?);
+    ok(house.hub.read(move |core| json!(core.topology(&tenant, &site))).await?)
+}
+
+/// What is known of the way back of each tool that says that it goes back by itself: `proven`, `failed`, or `claimed` alone.
+fn ways_back(device: &Device) -> Value {
+    let claims = device.tools.iter().filter(|(_, support)| support.rollback_supported == Some(true));
+    let known = claims.map(|(name, _)| (name.clone(), device.way_back(name).map_or_else(|| json!({"state": "claimed"}), |known| json!(known))));
+    Value::Object(known.collect())
+}
+
 /// An event in a list.
 pub fn event(event: EventRow) -> Value {
-    json!({"device_id": event.key.device_id, "event_type": event.event_type, "severity": event.severity, "data": event.data, "ts_ms": event.ts_ms, "received_ms": event.received_ms, "flagged": event.flagged})
+    json!({"device_id": event.key.device_id, "event_type": event.event_type, "severity": event.severity, "data": event.data, "ts_ms": event.ts_ms, "received_ms": event.received_ms, "flagged": event.flag.is_some(), "flag": event.flag})
 }
 
 pub async fn events(State(house): State<Shared>, Path(path): Path<Three>, Params(paging): Params<Paging>, _who: Who) -> Answer {
@@ -123,7 +144,7 @@ pub async fn telemetry(
     let found = read(&house, move |reader| reader.telemetry(&key, &metric, from_ms, to_ms, limit, range.after.as_deref())).await?;
     Ok(page(
         found,
-        |sample: Sample| json!({"ts_ms": sample.ts_ms, "received_ms": sample.received_ms, "value": sample.value, "unit": sample.unit, "body": sample.body}),
+        |sample: Sample| json!({"ts_ms": sample.ts_ms, "received_ms": sample.received_ms, "late": sample.received_ms - sample.ts_ms > limits::TS_BEHIND_MS, "value": sample.value, "unit": sample.unit, "body": sample.body}),
     ))
 }
 

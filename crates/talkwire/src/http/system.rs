@@ -109,6 +109,7 @@ pub async fn system(State(house): State<Shared>, _who: Who) -> Answer {
         "degraded": house.hub.health().is_degraded(),
         "trouble": house.hub.health().trouble(),
         "broker": broker(&house),
+        "device_keys": house.keys.counts(),
         "public_key": house.identity.public_key(),
     }))
 }

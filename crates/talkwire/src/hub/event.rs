@@ -15,6 +15,25 @@ use tokio::sync::{broadcast, oneshot};
 /// A door waits this long for the loop.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// Somebody who waits until a message is on the disk.
+pub enum Waiter {
+    /// Wants to know whether it is.
+    Stored(oneshot::Sender<bool>),
+    /// Passes it on then, unless it does not say how things stand.
+    Router(oneshot::Sender<Stored>),
+}
+
+/// What became of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stored {
+    /// It is not on the disk.
+    No,
+    /// It is, and may be passed on.
+    Yes,
+    /// It is, as history alone.
+    Withheld,
+}
+
 /// Something that happened outside.
 // A message is the common case; boxing it would cost an allocation for each.
 #[allow(clippy::large_enum_variant)]
@@ -32,7 +51,7 @@ pub enum Event {
         /// How it came.
         how: How,
         /// Told after the commit.
-        done: Option<oneshot::Sender<bool>>,
+        done: Option<Waiter>,
     },
     /// The owner asks a device directly, for a check; told after the commit of the audit row.
     Probe(Origin, Probe, oneshot::Sender<bool>),

@@ -8,17 +8,17 @@ use talkwire_store::{MessageWindow, Reader};
 /// Something to publish.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Post {
-    /// This message.
-    Publish(Publish),
+    /// This message; with its number when it is kept until a broker that is not ours has it.
+    Publish(Publish, Option<u64>),
     /// The messages that a client asked for.
     History(History),
 }
 
 impl Post {
     /// The message for the wire; history is read from the store.
-    pub fn publish(self, reader: &Reader) -> Option<Publish> {
+    pub fn publish(self, reader: &Reader) -> Option<(Publish, Option<u64>)> {
         match self {
-            Self::Publish(publish) => Some(publish),
+            Self::Publish(publish, kept) => Some((publish, kept)),
             Self::History(history) => {
                 let window = match (history.after, history.before) {
                     (Some(change), _) => MessageWindow::AfterChange(change),
@@ -30,7 +30,8 @@ impl Post {
                     .inspect_err(|error| tracing::error!(%error, "chat history cannot be read"))
                     .ok()?;
                 let answer = SessionAnswer { request_id: history.request_id, session: Some(history.session), sessions: None, messages: Some(messages), more };
-                Some(Publish::json(history.topic, &answer))
+                // Whoever asked asks again.
+                Some((Publish::json(history.topic, &answer), None))
             }
         }
     }

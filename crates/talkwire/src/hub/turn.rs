@@ -1,6 +1,6 @@
 //! One turn of the loop: events in, one batch out.
 
-use super::event::{Event, How};
+use super::event::{Event, How, Stored, Waiter};
 use super::writer::{Batch, Done};
 use crate::mind::{mind, understand_sentence};
 use serde_json::Value;
@@ -34,6 +34,11 @@ impl Turn {
         self.batch.is_empty()
     }
 
+    /// Tells whoever waits for this turn that nothing can be stored now.
+    pub fn refuse(&mut self, why: &str) {
+        self.batch.refuse(why);
+    }
+
     /// The batch, with rows that were overwritten within it left out.
     pub fn finish(&mut self) -> Batch {
         let mut batch = std::mem::take(&mut self.batch);
@@ -49,7 +54,7 @@ impl Turn {
                     && self.recognises(delivery, &read, now_ms)
                 {
                     // Stored with this batch or an earlier one: acknowledged after this one at the latest.
-                    self.batch.done.extend(done.map(Done::Message));
+                    self.batch.done.extend(done.map(|done| waiting(done, Stored::Yes)));
                     return;
                 }
                 let input = match read {
@@ -57,10 +62,10 @@ impl Turn {
                     Ok(inbound) => Input::Message { from, inbound, bytes: payload.len() },
                     Err(why) => Input::Unreadable { from, topic, payload: payload.to_vec(), why },
                 };
-                self.take_effects(core, now_ms, |core, now_ms| core.handle(now_ms, input));
+                let withheld = self.take_effects(core, now_ms, |core, now_ms| core.handle(now_ms, input));
                 self.batch.received += 1;
                 if let Some(done) = done {
-                    self.batch.done.push(Done::Message(done));
+                    self.batch.done.push(waiting(done, if withheld { Stored::Withheld } else { Stored::Yes }));
                 }
             }
             Event::Probe(from, probe, done) => {
@@ -68,8 +73,8 @@ impl Turn {
                 self.take_effects(core, now_ms, |core, now_ms| core.handle(now_ms, input));
                 self.batch.done.push(Done::Message(done));
             }
-            Event::ClientUp(origin) => self.take_effects(core, now_ms, |core, now_ms| core.handle(now_ms, Input::ClientUp(origin))),
-            Event::ClientDown(client_id) => self.take_effects(core, now_ms, |core, now_ms| core.handle(now_ms, Input::ClientDown { client_id })),
+            Event::ClientUp(origin) => drop(self.take_effects(core, now_ms, |core, now_ms| core.handle(now_ms, Input::ClientUp(origin)))),
+            Event::ClientDown(client_id) => drop(self.take_effects(core, now_ms, |core, now_ms| core.handle(now_ms, Input::ClientDown { client_id }))),
             Event::Ask(who, ask, reply) => self.take_ask(core, now_ms, who, ask, reply),
             Event::Complain { who, text, place, reply } => {
                 let devices: Vec<_> = core.devices().collect();
@@ -107,10 +112,10 @@ impl Turn {
         self.take_effects(core, now_ms, |core, now_ms| core.handle(now_ms, Input::Ask { request, who, ask }));
     }
 
-    /// Runs the rules and, as far as they ask for it, the mind.
-    pub fn take_effects(&mut self, core: &mut Core, now_ms: i64, act: impl FnOnce(&mut Core, i64) -> Vec<Effect>) {
+    /// Runs the rules and, as far as they ask for it, the mind. Returns whether what came is to be withheld from others.
+    pub fn take_effects(&mut self, core: &mut Core, now_ms: i64, act: impl FnOnce(&mut Core, i64) -> Vec<Effect>) -> bool {
         let mut effects: std::collections::VecDeque<Effect> = act(core, now_ms).into();
-        let mut thoughts = 0;
+        let (mut thoughts, mut withheld) = (0, false);
         while let Some(effect) = effects.pop_front() {
             match effect {
                 Effect::Save(save) => self.batch.saves.push(save),
@@ -127,6 +132,7 @@ impl Turn {
                     let understood = understand_sentence(&text, &devices, now_ms);
                     effects.extend(core.handle(now_ms, Input::Understood { message_id, understood }));
                 }
+                Effect::Withhold => withheld = true,
                 Effect::Think(session_id) => {
                     let again = effects.iter().any(|later| matches!(later, Effect::Think(id) if *id == session_id));
                     if again {
@@ -144,6 +150,14 @@ impl Turn {
                 }
             }
         }
+        withheld
+    }
+}
+
+fn waiting(waiter: Waiter, stored: Stored) -> Done {
+    match waiter {
+        Waiter::Stored(done) => Done::Message(done),
+        Waiter::Router(done) => Done::Router(done, stored),
     }
 }
 
@@ -169,6 +183,8 @@ fn name(save: &Save) -> Option<(u8, String)> {
         | Save::Event(_)
         | Save::Delivered(_)
         | Save::SessionBegun
+        | Save::Outgoing(_)
+        | Save::OutgoingGone(_)
         | Save::Receipt { .. }
         | Save::RoomGone(_)
         | Save::Audit(_)

@@ -1,12 +1,14 @@
 //! The writer: commits batch after batch, and only then lets anybody know.
 
+use super::event::Stored;
+use super::outgoing::Ledger;
 use super::post::Post;
 use crate::clock::Clock;
 use serde_json::Value;
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use talkwire_core::effect::{History, Notice};
@@ -15,8 +17,12 @@ use talkwire_proto::Code;
 use talkwire_store::Store;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
-/// Pause between two tries to commit while the disk refuses.
+/// Pause before the second try to commit, while nobody has been told anything yet.
+const AT_ONCE: Duration = Duration::from_millis(50);
+/// Pause between later tries, while the disk refuses.
 const RETRY: Duration = Duration::from_millis(500);
+/// What a broker that is not ours has is forgotten at least this often.
+const STRIKE_EVERY: Duration = Duration::from_secs(1);
 /// Old rows are dropped this often.
 const PRUNE_EVERY: Duration = Duration::from_secs(600);
 
@@ -24,6 +30,8 @@ const PRUNE_EVERY: Duration = Duration::from_secs(600);
 pub enum Done {
     /// A publisher.
     Message(oneshot::Sender<bool>),
+    /// The broker, with a message that it may pass on after the commit, or may not.
+    Router(oneshot::Sender<Stored>, Stored),
     /// A door that asked.
     Ask(oneshot::Sender<Result<Value, Refusal>>, Result<Value, Refusal>),
     /// A door that read.
@@ -50,6 +58,18 @@ pub struct Batch {
 }
 
 impl Batch {
+    /// Tells whoever waits that it is not stored; what was read is handed out all the same. The rows stay.
+    pub fn refuse(&mut self, why: &str) {
+        for done in self.done.drain(..) {
+            match done {
+                Done::Message(done) => drop(done.send(false)),
+                Done::Router(done, _) => drop(done.send(Stored::No)),
+                Done::Ask(reply, _) => drop(reply.send(Err(Refusal::new(Code::StoreUnavailable, why)))),
+                Done::Read(reply, value) => drop(reply.send(value)),
+            }
+        }
+    }
+
     /// Whether nothing is to be done.
     pub fn is_empty(&self) -> bool {
         self.saves.is_empty() && self.done.is_empty() && self.publishes.is_empty() && self.histories.is_empty() && self.notices.is_empty()
@@ -64,6 +84,7 @@ pub struct Health(Arc<State>);
 struct State {
     degraded: AtomicBool,
     trouble: Mutex<String>,
+    refusal: Mutex<Option<String>>,
     received: AtomicU64,
     repeated: AtomicU64,
     published: AtomicU64,
@@ -92,6 +113,17 @@ impl Health {
         self.0.repeated.load(Ordering::Relaxed)
     }
 
+    /// What whoever waits is told now, while nothing can be stored.
+    pub fn refusal(&self) -> Option<String> {
+        if self.is_degraded() { self.0.refusal.lock().ok()?.clone() } else { None }
+    }
+
+    fn refuse(&self, why: Option<String>) {
+        if let Ok(mut refusal) = self.0.refusal.lock() {
+            *refusal = why;
+        }
+    }
+
     fn set(&self, trouble: Option<String>) {
         self.0.degraded.store(trouble.is_some(), Ordering::Relaxed);
         if let Ok(mut text) = self.0.trouble.lock() {
@@ -106,6 +138,8 @@ pub struct Writer {
     pub posts: mpsc::Sender<Post>,
     pub notices: broadcast::Sender<Notice>,
     pub health: Health,
+    /// What goes to a broker that is not ours, when there is one.
+    pub ledger: Option<Ledger>,
     /// Signed heads of the audit are written here too, a second place beside the database.
     pub heads: PathBuf,
     /// Batches handed over and not yet committed.
@@ -116,8 +150,12 @@ impl Writer {
     /// Commits until the loop ends.
     pub fn run(mut self, batches: Receiver<Batch>, clock: Clock) {
         let mut pruned = Instant::now();
-        while let Ok(batch) = batches.recv() {
-            self.commit(batch);
+        loop {
+            match batches.recv_timeout(STRIKE_EVERY) {
+                Ok(batch) => self.commit(batch),
+                Err(RecvTimeoutError::Timeout) => self.strike(),
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
             if pruned.elapsed() >= PRUNE_EVERY {
                 pruned = Instant::now();
                 if let Err(error) = self.store.prune(clock.now_ms()) {
@@ -127,44 +165,63 @@ impl Writer {
         }
     }
 
+    /// A refusing disk keeps what it should forget, which is then sent once more after a restart.
+    fn strike(&mut self) {
+        if let Some(gone) = self.ledger.as_ref().and_then(Ledger::strike)
+            && let Err(error) = self.store.commit(&[gone])
+        {
+            tracing::warn!(%error, "what the broker has could not be forgotten");
+        }
+    }
+
     fn commit(&mut self, mut batch: Batch) {
+        let mut posts = Vec::with_capacity(batch.publishes.len() + batch.histories.len());
+        for publish in std::mem::take(&mut batch.publishes) {
+            let kept = self.ledger.as_mut().and_then(|ledger| ledger.enter(&publish)).map(|(save, n)| {
+                batch.saves.push(save);
+                n
+            });
+            posts.push(Post::Publish(publish, kept));
+        }
+        batch.saves.extend(self.ledger.as_ref().and_then(Ledger::strike));
+        posts.extend(batch.histories.drain(..).map(Post::History));
+        let published = posts.len() as u64;
         let mut tries = 0u32;
         while let Err(error) = self.store.commit(&batch.saves) {
             if tries == 0 {
                 tracing::error!(%error, rows = batch.saves.len(), "the store refuses; nothing is acknowledged until it takes again");
                 self.health.set(Some(error.to_string()));
-                // Whoever waits is told no at once. The rows are kept and committed when the disk takes again:
-                // a sender that repeats itself is recognised, and nothing was promised.
-                for done in batch.done.drain(..) {
-                    match done {
-                        Done::Message(done) => drop(done.send(false)),
-                        Done::Ask(reply, _) => drop(reply.send(Err(Refusal::new(Code::StoreUnavailable, error.to_string())))),
-                        Done::Read(reply, value) => drop(reply.send(value)),
-                    }
-                }
+                // An error that passes is nobody's business: everything is written and synced anew, and only that counts.
+            } else if tries == 1 {
+                // Whoever waits is told no. The rows are kept and committed when the disk takes again, which those who
+                // asked for something are told too; nothing was promised to a publisher, who says it again.
+                let not_yet = format!("{error}; it is not stored yet, and is as soon as the disk takes again: look before you ask for it again");
+                batch.refuse(&not_yet);
+                self.health.refuse(Some(not_yet));
             }
+            std::thread::sleep(if tries == 0 { AT_ONCE } else { RETRY });
             tries += 1;
-            std::thread::sleep(RETRY);
         }
         if tries > 0 {
             tracing::info!(tries, "the store takes again");
+            self.health.refuse(None);
             self.health.set(None);
         }
         self.under_way.fetch_sub(1, Ordering::AcqRel);
         let counters = &self.health.0;
         counters.received.fetch_add(batch.received, Ordering::Relaxed);
         counters.repeated.fetch_add(batch.repeated, Ordering::Relaxed);
-        counters.published.fetch_add(batch.publishes.len() as u64, Ordering::Relaxed);
+        counters.published.fetch_add(published, Ordering::Relaxed);
         counters.commits.fetch_add(u64::from(!batch.saves.is_empty()), Ordering::Relaxed);
         self.export_heads(&batch.saves);
         for done in batch.done {
             match done {
                 Done::Message(done) => drop(done.send(true)),
+                Done::Router(done, stored) => drop(done.send(stored)),
                 Done::Ask(reply, answer) => drop(reply.send(answer)),
                 Done::Read(reply, value) => drop(reply.send(value)),
             }
         }
-        let posts = batch.publishes.into_iter().map(Post::Publish).chain(batch.histories.into_iter().map(Post::History));
         for post in posts {
             if self.posts.blocking_send(post).is_err() {
                 return;

@@ -4,10 +4,13 @@ use serde_json::{Map, Value, json};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use talkwire_device::FernetKey;
 use talkwire_link::{Backoff, Events, Link, LinkConfig, LinkEvent, Message, Qos};
 
 pub const ID: &str = "aabbccddeeff";
 pub const BASE: &str = "rtk/v1/acme/home/aabbccddeeff";
+/// The key of a device that shall fail S07: it seals what it says, and takes also what is in clear.
+pub const FERNET: [u8; 32] = [9; 32];
 const METRIC: &str = "telemetry/temperature";
 
 /// A running device; it is gone without a goodbye when this is dropped.
@@ -32,6 +35,12 @@ fn now_ms() -> i64 {
     i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap()
 }
 
+/// A text as it goes on the wire.
+fn wire(text: String, is_sealed: bool) -> String {
+    // One initialisation vector for all is no secret kept, but enough for a test.
+    if is_sealed { FernetKey::new(FERNET).encrypt(text.as_bytes(), u64::try_from(now_ms() / 1000).unwrap(), [5; 16]) } else { text }
+}
+
 impl Device {
     /// Connects to `port`, with a name and password when the broker wants them.
     pub fn start(port: u16, account: Option<&str>, bad: &[&'static str]) -> Self {
@@ -50,7 +59,12 @@ impl Device {
             config.keep_alive = Duration::from_secs(600);
         }
         let last = json!({"schema": "lwt/1.0", "ts": now_ms(), "status": "offline"});
-        config.will = (!is("B02")).then(|| Message { topic: format!("{BASE}/lwt"), payload: last.to_string().into(), qos: Qos::AtLeastOnce, retain: true });
+        config.will = (!is("B02")).then(|| Message {
+            topic: format!("{BASE}/lwt"),
+            payload: wire(last.to_string(), is("S07")).into(),
+            qos: Qos::AtLeastOnce,
+            retain: true,
+        });
         let bad = bad.to_vec();
         Self(
             tokio::spawn(async move {
@@ -73,7 +87,12 @@ impl Body {
     }
 
     fn say(&self, tail: &str, qos: Qos, retain: bool, body: &Value) {
-        self.link.publish(format!("{BASE}/{tail}"), body.to_string(), qos, retain).forget();
+        self.link.publish(format!("{BASE}/{tail}"), wire(body.to_string(), self.is("S07")), qos, retain).forget();
+    }
+
+    fn opened(&self, payload: &[u8]) -> Vec<u8> {
+        let text = if self.is("S07") { FernetKey::new(FERNET).decrypt(payload, 0, None).ok() } else { None };
+        text.unwrap_or_else(|| payload.to_vec())
     }
 
     fn figures(&self) -> Map<String, Value> {
@@ -154,7 +173,7 @@ impl Body {
                     }
                     greeted = true;
                 }
-                Some(LinkEvent::Message(message)) => match serde_json::from_slice::<Value>(&message.payload) {
+                Some(LinkEvent::Message(message)) => match serde_json::from_slice::<Value>(&self.opened(&message.payload)) {
                     Ok(command) if command["id"].is_string() && command["op"].is_string() => drop(tokio::spawn(self.clone().command(command))),
                     _ if self.is("C05") => return,
                     _ => {}

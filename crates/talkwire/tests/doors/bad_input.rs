@@ -86,6 +86,30 @@ async fn a_body_over_the_limit_and_a_body_that_is_not_json_are_problems_with_a_c
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_list_is_no_body_and_a_time_out_beyond_the_bounds_is_refused() {
+    let house = House::new().await;
+    let _device = HandDevice::join(&house, "020000000001").await;
+    let lists = [
+        ("/api/v1/commands", json!(["home", "lab", "020000000001", "device.status", {}, 1000])),
+        ("/api/v1/rooms/main/messages", json!([null, "hello", null])),
+        ("/api/v1/changesets", json!([[], "why"])),
+    ];
+    for (path, body) in lists {
+        let (status, problem) = house.owner("POST", path, body).await;
+        assert_eq!((status, &problem["code"]), (400, &json!("E_BAD_REQUEST")), "{path}: {problem}");
+        assert!(problem["detail"].as_str().unwrap().contains("expected an object"), "{problem}");
+    }
+    for timeout_ms in [0, 99, 600_001] {
+        let body = json!({"tenant": "home", "site": "lab", "device_id": "020000000001", "op": "device.status", "timeout_ms": timeout_ms});
+        let (status, problem) = house.owner("POST", "/api/v1/commands", body).await;
+        assert_eq!((status, &problem["code"]), (400, &json!("E_BAD_REQUEST")), "{problem}");
+        assert!(problem["detail"].as_str().unwrap().contains("100 to 600000"), "{problem}");
+    }
+    let body = json!({"tenant": "home", "site": "lab", "device_id": "020000000001", "op": "device.status", "timeout_ms": 600_000});
+    assert_eq!(house.owner("POST", "/api/v1/commands", body).await.1["timeout_ms"], json!(600_000));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_result_from_another_device_or_for_nobodys_command_is_refused_and_audited() {
     let house = House::new().await;
     let mut asked = HandDevice::join(&house, "020000000001").await;

@@ -20,9 +20,24 @@ fn said(output: &Output) -> String {
 
 #[test]
 fn every_command_shows_an_example_in_its_help() {
-    for command in
-        ["demo", "serve", "home", "ask", "devices", "sessions", "changesets", "receipt", "audit", "config", "broker", "check", "device", "tools", "call"]
-    {
+    for command in [
+        "demo",
+        "serve",
+        "home",
+        "ask",
+        "devices",
+        "sessions",
+        "changesets",
+        "receipt",
+        "audit",
+        "config",
+        "broker",
+        "check",
+        "device",
+        "tools",
+        "call",
+        "keys",
+    ] {
         let output = talkwire(&[command, "--help"]);
         assert!(output.status.success());
         assert!(said(&output).contains("Example"), "{command} --help shows no example");

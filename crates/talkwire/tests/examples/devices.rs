@@ -2,6 +2,7 @@
 
 use crate::exchange::{Exchange, PASSWORD, free_address};
 use crate::program::{Program, node, python};
+use crate::tls_door::{Certificates, Door};
 use crate::{need, root, sketches, spec, table};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -11,7 +12,7 @@ use talkwire::check::access::Credentials;
 use talkwire::check::inspect::Step;
 use talkwire::check::target::Secret;
 use talkwire::check::{Options, Report, Target, inspect};
-use talkwire_device::{Attributes, Broker, Device, DeviceConfig, Health, StateReport, ToolSupport, tool_fn};
+use talkwire_device::{Attributes, Broker, Device, DeviceConfig, FernetKey, Health, StateReport, Tls, ToolSupport, tool_fn};
 
 /// How a device is told to say its state, so that two are seen soon.
 const STATE_EVERY_S: u64 = 6;
@@ -19,6 +20,7 @@ const STATE_EVERY_S: u64 = 6;
 struct Trial {
     exchange: Exchange,
     options: Options,
+    lock: Option<(Door, Certificates)>,
 }
 
 impl Trial {
@@ -30,6 +32,23 @@ impl Trial {
         trial
     }
 
+    /// The same through TLS; `asks`: clients must show a certificate. Or why not.
+    async fn locked(mut self, asks: bool) -> Result<Self, String> {
+        let certificates = Certificates::make()?;
+        let door = Door::before(self.exchange.port, &certificates, asks).await;
+        let target = &mut self.options.target;
+        (target.port, target.tls, target.ca_file) = (door.port, true, Some(certificates.file("ca.crt")));
+        target.identity = asks.then(|| (certificates.file("client.crt"), certificates.file("client.key")));
+        self.options.require_tls = true;
+        self.lock = Some((door, certificates));
+        Ok(self)
+    }
+
+    /// A file of the lock's.
+    fn file(&self, name: &str) -> std::path::PathBuf {
+        self.lock.as_ref().unwrap().1.file(name)
+    }
+
     async fn open(key: &str) -> Self {
         Self::over(Exchange::open().await, key)
     }
@@ -38,8 +57,9 @@ impl Trial {
         let target = Target::parse(&format!("127.0.0.1:{}", exchange.port)).unwrap();
         let options = Options::new(key.parse().unwrap(), target);
         let seconds = Duration::from_secs;
-        let options = Options { proxy: Some(free_address()), watch: seconds(25), outage: seconds(6), rounds: 8, patience: seconds(30), ..options };
-        Self { exchange, options }
+        let options =
+            Options { proxy: Some(free_address()), watch: seconds(61), outage: seconds(6), rounds: 8, patience: seconds(30), open_broker: true, ..options };
+        Self { exchange, options, lock: None }
     }
 
     fn proxy(&self) -> SocketAddr {
@@ -69,23 +89,25 @@ impl Trial {
     }
 }
 
-fn words(proxy: SocketAddr, id: &str) -> Vec<String> {
-    let port = proxy.port().to_string();
+fn words(trial: &Trial, id: &str) -> Vec<String> {
+    let port = trial.proxy().port().to_string();
+    let [ca, certificate, key] = ["ca.crt", "client.crt", "client.key"].map(|name| trial.file(name).display().to_string());
     let state = STATE_EVERY_S.to_string();
     let words = ["--port", &port, "--tenant", "acme", "--site", "home", "--id", id, "--username", id, "--password", PASSWORD, "--state-every", &state];
-    words.map(str::to_owned).to_vec()
+    let tls = ["--ca", &ca, "--cert", &certificate, "--key", &key];
+    words.iter().chain(&tls).map(|word| (*word).to_owned()).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_sdks_device() {
-    let trial = Trial::with_accounts("acme/home/0200000000a1").await;
-    let data = tempfile::tempdir().unwrap();
-    let mut broker = Broker::open("127.0.0.1", trial.proxy().port());
-    (broker.username, broker.password) = (Some("0200000000a1".into()), Some(PASSWORD.into()));
+    let mut trial = need!("the SDK's device", Trial::with_accounts("acme/home/0200000000a1").await.locked(false).await);
+    let (data, key) = (tempfile::tempdir().unwrap(), FernetKey::new([42; 32]));
+    trial.options.fernet = Some(key.clone());
+    let broker = Broker::tls("127.0.0.1", trial.proxy().port(), Tls::ca(trial.file("ca.crt"))).login("0200000000a1", PASSWORD);
     let text = |text: &str| Some(text.to_owned());
     let attributes = Attributes { manufacturer: text("Example"), model: text("rust-sensor"), firmware_version: text("1.0.0"), ..Attributes::default() };
     let config = DeviceConfig::new(trial.options.key.clone(), "sensor", broker);
-    let config = DeviceConfig { data_dir: data.path().into(), attributes, state_period: Duration::from_secs(STATE_EVERY_S), ..config };
+    let config = DeviceConfig { data_dir: data.path().into(), attributes, fernet_key: Some(key), state_period: Duration::from_secs(STATE_EVERY_S), ..config };
     let read = tool_fn("sensor.read", ToolSupport::plain(), |_call| async { Ok(serde_json::json!({"temperature_c": 21.5})) });
     let figures = serde_json::json!({"cpu_usage": 1.0, "memory_usage": 2.0}).as_object().unwrap().clone();
     let report = trial
@@ -113,9 +135,10 @@ fn rust_example() -> Result<std::path::PathBuf, String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_rust_example() {
     let program = need!("the Rust example", rust_example());
-    let (trial, folder) = (Trial::open("demo/home/fan-1").await, tempfile::tempdir().unwrap());
+    let trial = need!("the Rust example", Trial::open("demo/home/fan-1").await.locked(true).await);
+    let folder = tempfile::tempdir().unwrap();
     let mut command = Command::new(program);
-    command.arg(trial.proxy().to_string()).current_dir(folder.path());
+    command.arg(trial.proxy().to_string()).args(["ca.crt", "client.crt", "client.key"].map(|name| trial.file(name))).current_dir(folder.path());
     let report = trial.check(async || Program::start(&mut command)).await;
     table::is_clean(&report);
     table::compare("examples/rust", &report);
@@ -124,9 +147,9 @@ async fn the_rust_example() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_python_device() {
     let python = need!("the Python device", python());
-    let trial = Trial::with_accounts("acme/home/0200000000aa").await;
+    let trial = need!("the Python device", Trial::with_accounts("acme/home/0200000000aa").await.locked(true).await);
     let mut command = python.command();
-    command.arg(root().join("examples/python/device.py")).args(words(trial.proxy(), "0200000000aa"));
+    command.arg(root().join("examples/python/device.py")).args(words(&trial, "0200000000aa"));
     let report = trial.check(async || Program::start(&mut command)).await;
     table::is_clean(&report);
     table::compare("Python", &report);
@@ -135,9 +158,9 @@ async fn the_python_device() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_node_device() {
     let node = need!("the Node device", node());
-    let trial = Trial::with_accounts("acme/home/0200000000ab").await;
+    let trial = need!("the Node device", Trial::with_accounts("acme/home/0200000000ab").await.locked(true).await);
     let mut command = node.command();
-    command.arg(root().join("examples/node/device.js")).args(words(trial.proxy(), "0200000000ab"));
+    command.arg(root().join("examples/node/device.js")).args(words(&trial, "0200000000ab"));
     let report = trial.check(async || Program::start(&mut command)).await;
     table::is_clean(&report);
     table::compare("Node", &report);
@@ -158,7 +181,7 @@ async fn the_esp32_sketch_compiled_for_this_machine() {
 /// Its CPU and memory are those of this whole machine, whatever else runs on it.
 #[tokio::test(flavor = "multi_thread")]
 async fn this_linux_machine_as_a_device() {
-    let trial = Trial::with_accounts("acme/home/0200000000a5").await;
+    let trial = need!("talkwire device", Trial::with_accounts("acme/home/0200000000a5").await.locked(false).await);
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str, text: &str| {
         let path = folder.path().join(name);
@@ -168,8 +191,9 @@ async fn this_linux_machine_as_a_device() {
     let password = file("password", PASSWORD);
     std::fs::set_permissions(&password, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
     let settings = format!(
-        "[broker]\nurl = \"mqtt://{}\"\nusername = \"0200000000a5\"\npassword_file = {password:?}\n\n[device]\ntenant = \"acme\"\nsite = \"home\"\ndevice_id = \"0200000000a5\"\ndata = {:?}\nstate_period_s = 10\n",
+        "[broker]\nurl = \"mqtts://{}\"\nca_file = {:?}\nusername = \"0200000000a5\"\npassword_file = {password:?}\n\n[device]\ntenant = \"acme\"\nsite = \"home\"\ndevice_id = \"0200000000a5\"\ndata = {:?}\nstate_period_s = 10\n",
         trial.proxy(),
+        trial.file("ca.crt"),
         folder.path().join("data")
     );
     let mut command = Command::new(env!("CARGO_BIN_EXE_talkwire"));

@@ -30,6 +30,8 @@ export interface Device {
   diagnostics?: Record<string, unknown> | null
   /** What the server knows of each tool, by name. */
   tools?: Record<string, unknown> | null
+  /** What is known of the way back of each tool that says that it goes back by itself. */
+  ways_back?: Record<string, { state: 'proven' | 'failed' | 'claimed'; at_ms?: number; why?: string }> | null
 }
 
 export interface DeviceEvent {
@@ -38,6 +40,23 @@ export interface DeviceEvent {
   data?: unknown
   ts_ms?: number | null
   received_ms: number
+  /** Why it does not speak of now: `ahead`, `late`, `stale` or `newer`. */
+  flag?: string | null
+}
+
+/** Who said something of the network, and how it calls it. */
+export interface Saying {
+  device_id: string
+  at_ms: number
+  name?: string | null
+  kind?: string | null
+}
+
+/** What devices say of the network of a site: hearsay, each thing with who said it. */
+export interface Hearsay {
+  nodes: { id: string; name: string; device: string | null; disputed: boolean; said_by: Saying[] }[]
+  links: { from: string; to: string; said_by: Saying[] }[]
+  left_out: { device_id: string; nodes: number; links: number }[]
 }
 
 export interface TelemetryPoint {

@@ -21,6 +21,10 @@ pub struct FakeDevice {
     pub key: DeviceKey,
     pub config: Value,
     pub journal: bool,
+    /// Whether it knows `changeset.rehearse`.
+    pub rehearses: bool,
+    /// Whether it says something else than what it runs when it went back.
+    pub wrong_hash: bool,
     pub connected: bool,
     pub pending: Option<Pending>,
     /// How ended sets ended.
@@ -33,6 +37,10 @@ pub struct FakeDevice {
     pub mute: Vec<String>,
     /// While true, restoring fails.
     pub stuck: bool,
+    /// Captures its section in words of its own, in which no argument is found.
+    pub own_words: bool,
+    /// What was captured before each Act, by the Act's id.
+    captured: BTreeMap<String, Value>,
     /// Every op taken, in order.
     pub taken: Vec<String>,
     answers: BTreeMap<String, Value>,
@@ -50,6 +58,8 @@ impl FakeDevice {
             key: super::key_of(name),
             config: json!({"channel": 6, "power_dbm": 20}),
             journal: true,
+            rehearses: true,
+            wrong_hash: false,
             connected: true,
             pending: None,
             ended: BTreeMap::new(),
@@ -57,6 +67,8 @@ impl FakeDevice {
             refuse: BTreeMap::new(),
             mute: Vec::new(),
             stuck: false,
+            own_words: false,
+            captured: BTreeMap::new(),
             taken: Vec::new(),
             answers: BTreeMap::new(),
             lost_since: None,
@@ -113,6 +125,15 @@ impl FakeDevice {
                     json!({"operations": operations.iter().map(|one| json!({"op": one["op"], "previous": self.config, "previous_hash": hash(&self.config)})).collect::<Vec<_>>()}),
                 )
             }
+            "changeset.rehearse" if self.journal && self.rehearses => {
+                self.admit(&set)?;
+                let timeout = request.args["timeout_s"].as_i64().unwrap();
+                if self.pending.is_none() {
+                    self.pending = Some(Pending { id: set, deadline: now + timeout * 1000, before: vec![self.config.clone()] });
+                }
+                Ok(json!({"rehearsing": true, "config_hash": hash(&self.config), "previous_hash": hash(&self.config)}))
+            }
+            "changeset.rehearse" => Err(("E_UNKNOWN_OP", Value::Null)),
             "changeset.commit" => {
                 if self.ended.get(&set) == Some(&"committed") {
                     return Ok(json!({"committed": true}));
@@ -168,10 +189,15 @@ impl FakeDevice {
         }
         *self.runs.entry(request.id.clone()).or_default() += 1;
         let previous = self.config.clone();
+        self.captured.insert(request.id.clone(), previous.clone());
         let own: Map<_, _> =
             request.args.iter().filter(|(name, _)| matches!(name.as_str(), "channel" | "power_dbm")).map(|(a, b)| (a.clone(), b.clone())).collect();
         self.config.as_object_mut().unwrap().extend(own);
-        let mut result = json!({"applied": self.config, "previous": previous});
+        if let Some(kept) = request.args.get("restores") {
+            self.config = self.captured.get(kept.as_str().unwrap()).cloned().ok_or(("E_NOT_FOUND", Value::Null))?;
+        }
+        let shown = if self.own_words { json!({"running": previous}) } else { previous.clone() };
+        let mut result = json!({"applied": self.config, "previous": shown});
         if self.journal {
             result["config_hash"] = json!(hash(&self.config));
             result["previous_hash"] = json!(hash(&previous));
@@ -204,7 +230,7 @@ impl FakeDevice {
     fn restore_alone(&mut self, reason: &str) -> Vec<Said> {
         let id = self.pending.as_ref().map(|pending| pending.id.clone()).unwrap_or_default();
         self.restore();
-        let event = json!({"severity": "warning", "data": {"changeset_id": id, "reason": reason, "restored_hash": hash(&self.config)}});
+        let event = json!({"severity": "warning", "data": {"changeset_id": id, "reason": reason, "restored_hash": if self.wrong_hash { "0".repeat(64) } else { hash(&self.config) }}});
         let said = vec![("evt/changeset.rolled_back".to_owned(), event)];
         if self.connected {
             return said;

@@ -67,7 +67,7 @@ impl Shelf {
             Save::Audit(row) => self.audit.push(row),
             Save::AuditHead(head) => self.heads.push(head),
             Save::Quarantine(row) => self.quarantine.push(row),
-            Save::Delivered(_) | Save::SessionBegun => {}
+            Save::Delivered(_) | Save::SessionBegun | Save::Outgoing(_) | Save::OutgoingGone(_) => {}
             Save::Setting(name, value) => drop(self.settings.insert(name, value)),
         }
     }

@@ -17,11 +17,43 @@ const STATES_A_MINUTE: usize = 12;
 /// How soon the broker must have said the will after the cut.
 const WILL_WITHIN: Duration = Duration::from_secs(5);
 
+/// How far apart the words of one greeting may be.
+const GREETING: Duration = Duration::from_secs(5);
+/// By how many seconds an up-time may be off, because it was rounded, or came late.
+const UPTIME_S: f64 = 3.0;
+
 fn presence(heard: &Heard) -> Option<Presence> {
     match heard.body() {
         Some(DeviceBody::Lwt(lwt)) => Some(lwt.status),
         _ => None,
     }
+}
+
+/// How often the device greeted once more than it should: once before the cut, once after it. A broker that says nothing of a client
+/// which another one of the same id throws out shows it in this way alone.
+fn greeted_again(evidence: &Evidence) -> usize {
+    let attrs: Vec<Duration> = evidence.live("attr").map(|heard| heard.at).collect();
+    let with_attr = |at: Duration| attrs.iter().any(|attr| attr.abs_diff(at) <= GREETING);
+    let greetings = evidence.live("lwt").filter(|heard| presence(heard) == Some(Presence::Online) && with_attr(heard.at)).map(|heard| heard.at);
+    let Some(cut) = &evidence.cut else { return greetings.count().saturating_sub(1) };
+    let (before, after): (Vec<Duration>, Vec<Duration>) = greetings.filter(|at| *at < cut.at || *at >= cut.reopened).partition(|at| *at < cut.at);
+    before.len().saturating_sub(1) + after.len().saturating_sub(1)
+}
+
+/// Whether the up-time fell and soon after was as high as before: a restart makes it fall, and nothing but another device's rise again.
+fn two_uptimes(evidence: &Evidence) -> bool {
+    let end = evidence.cut.as_ref().map_or(Duration::MAX, |cut| cut.at);
+    let uptime = |heard: &Heard| match heard.body()? {
+        DeviceBody::State(state) => state.uptime_s,
+        DeviceBody::Answer(answer) => figure(answer.result.as_ref()?.get("uptime_s")),
+        _ => None,
+    };
+    // What was kept or stuck in the outage comes late.
+    let live = evidence.heard.iter().filter(|heard| !heard.retain && heard.at < end);
+    let samples: Vec<(f64, f64)> = live.filter_map(|heard| Some((heard.at.as_secs_f64(), uptime(heard)?))).collect();
+    let fell = |place: &usize| samples[*place].1 < samples[place - 1].1 - UPTIME_S;
+    let rises = |place: usize| samples[place..].iter().any(|(at, up)| up - samples[place].1 > at - samples[place].0 + UPTIME_S);
+    (1..samples.len()).filter(fell).any(rises)
 }
 
 /// B01.
@@ -31,8 +63,20 @@ pub fn stays(evidence: &Evidence) -> Verdict {
         return skipped("nothing was heard of the device while it was watched");
     }
     let lost = evidence.heard.iter().filter(|heard| !heard.retain && presence(heard) == Some(Presence::Offline) && !evidence.in_outage(heard.at)).count();
-    if lost > 0 {
-        return failed(format!("the broker said `offline` {lost} times although nobody cut the connection"));
+    let (again, two) = (greeted_again(evidence), two_uptimes(evidence));
+    if lost > 0 || again > 0 || two {
+        let mut seen = Vec::new();
+        if lost > 0 {
+            seen.push(format!("the broker said `offline` {lost} times"));
+        }
+        if again > 0 {
+            seen.push(format!("the device said `online` and attr {again} times more, as on a new connection"));
+        }
+        if two {
+            seen.push("uptime_s jumped back and forth, as if two devices spoke".into());
+        }
+        let cause = if two || lost.max(again) > 1 { "; likely cause: two clients use this id, and each throws the other out" } else { "" };
+        return failed(format!("{}, although nobody cut the connection{cause}", seen.join("; ")));
     }
     if let Some(connect) = &evidence.connect {
         if connect.client_id.is_empty() {
@@ -144,7 +188,19 @@ pub fn state_figures(evidence: &Evidence) -> Verdict {
     wrong.extend(percent("memory_usage", state.memory_usage));
     wrong.extend(state.uptime_s.filter(|seconds| *seconds < 0.0).map(|seconds| format!("uptime_s is {seconds}")));
     let shown = |figure: Option<f64>| figure.unwrap_or_default();
-    none_wrong(&wrong, format!("{:?}, up {} s, CPU {} %, memory {} %", state.health, shown(state.uptime_s), shown(state.cpu_usage), shown(state.memory_usage)))
+    none_wrong(
+        &wrong,
+        format!("{}, up {} s, CPU {} %, memory {} %", health_word(state.health), shown(state.uptime_s), shown(state.cpu_usage), shown(state.memory_usage)),
+    )
+}
+
+fn health_word(health: Health) -> &'static str {
+    match health {
+        Health::Ok => "ok",
+        Health::Warning => "warning",
+        Health::Error => "error",
+        Health::Unknown => "unknown",
+    }
 }
 
 /// B08.
@@ -174,4 +230,36 @@ pub fn cadence(evidence: &Evidence) -> Verdict {
 /// The figure of a state or a result, in percent.
 pub(crate) fn figure(value: Option<&Value>) -> Option<f64> {
     value.and_then(Value::as_f64).filter(|figure| figure.is_finite())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::rules::tests::{seen, states};
+    use serde_json::json;
+
+    fn is_two(verdict: &Verdict) -> bool {
+        matches!(verdict, Verdict::Failed(detail) if detail.contains("two clients use this id"))
+    }
+
+    #[test]
+    fn an_up_time_that_goes_back_and_forth_is_that_of_two_devices() {
+        let up = |seconds: fn(u64) -> u64| stays(&seen(61, states(12, move |n| json!({"uptime_s": seconds(n)}))));
+        assert!(is_two(&up(|n| if n % 2 == 0 { 500 + n } else { 20 + n })));
+        assert!(matches!(up(|n| n), Verdict::Passed(_)));
+        // One that restarts, one that counts minutes.
+        assert!(matches!(up(|n| if n < 6 { 500 + n } else { n - 6 }), Verdict::Passed(_)));
+        assert!(matches!(up(|n| n / 5 * 60), Verdict::Passed(_)));
+    }
+
+    #[test]
+    fn a_device_that_greets_again_and_again_was_thrown_out() {
+        let greeting = |at: u64| [(at, "lwt", json!({"status": "online"})), (at, "attr", json!({"model": "S1"}))];
+        let greeted = |times: &[u64]| stays(&seen(61, times.iter().flat_map(|at| greeting(*at)).collect()));
+        assert!(matches!(greeted(&[1]), Verdict::Passed(_)));
+        assert!(matches!(greeted(&[1, 20]), Verdict::Failed(detail) if !detail.contains("two clients")));
+        assert!(is_two(&greeted(&[1, 20, 30])));
+        // Presence that is repeated alone is no new connection.
+        assert!(matches!(stays(&seen(61, (0..5).map(|n| (n * 10, "lwt", json!({"status": "online"}))).collect())), Verdict::Passed(_)));
+    }
 }

@@ -8,6 +8,9 @@ use std::time::Duration;
 use talkwire_proto::batch;
 use talkwire_proto::command::{Answer, Outcome};
 
+/// What lets a check send commands.
+pub const TO_COMMAND: &str =
+    "add --data DIR (the server's data folder) at Talkwire's own broker, elsewhere --username NAME --password PASSWORD of an account that may";
 /// The guide's time for an acknowledgement.
 const ACK_WITHIN: Duration = Duration::from_secs(1);
 
@@ -15,8 +18,25 @@ const ACK_WITHIN: Duration = Duration::from_secs(1);
 fn tried(evidence: &Evidence, purpose: Purpose) -> Result<Exchange<'_>, Verdict> {
     let exchange = evidence.exchange(purpose).ok_or_else(|| skipped("not tried: the device did not answer the harmless command (see B09, B10)"))?;
     match &exchange.sent.refused {
-        Some(why) => Err(skipped(format!("the broker did not take the command: {why}; check with an account that may publish on …/cmd/req"))),
+        Some(why) => Err(not_taken(why)),
         None => Ok(exchange),
+    }
+}
+
+/// Why a command could not be sent, and what to add.
+fn not_taken(why: &str) -> Verdict {
+    skipped(format!("the broker did not take the command: {why}; to publish on …/cmd/req, {TO_COMMAND}"))
+}
+
+/// The outcome as it stands on the wire.
+fn word(outcome: Option<Outcome>) -> &'static str {
+    match outcome {
+        Some(Outcome::Completed) => "completed",
+        Some(Outcome::Partial) => "partial",
+        Some(Outcome::Failed) => "failed",
+        Some(Outcome::Timeout) => "timeout",
+        Some(Outcome::Cancelled) => "cancelled",
+        None => "nothing",
     }
 }
 
@@ -30,7 +50,7 @@ pub fn ack(evidence: &Evidence) -> Verdict {
     let mut count = 0;
     for exchange in evidence.exchanges(Purpose::Harmless) {
         if let Some(why) = &exchange.sent.refused {
-            return skipped(format!("the broker did not take the command: {why}; check with an account that may publish on …/cmd/req"));
+            return not_taken(why);
         }
         let Some((after, ack)) = exchange.acks.first() else { return failed(format!("{} was not acknowledged", exchange.sent.op)) };
         if !ack.accepted {
@@ -59,7 +79,7 @@ pub fn result(evidence: &Evidence) -> Verdict {
     match (answer.outcome, &answer.result) {
         (Some(Outcome::Completed), Some(Value::Object(_))) => passed(format!("{} completed after {}", exchange.sent.op, ms(*after))),
         (Some(Outcome::Completed), _) => failed(format!("{} completed, but result is not an object", exchange.sent.op)),
-        (outcome, _) => failed(format!("{} ended as {outcome:?}: {}", exchange.sent.op, words(answer))),
+        (outcome, _) => failed(format!("{} ended as {}: {}", exchange.sent.op, word(outcome), words(answer))),
     }
 }
 
@@ -71,9 +91,7 @@ fn turned_away(exchange: &Exchange<'_>) -> Verdict {
         (None, Some(_)) => failed("rejected without a reason"),
         (None, None) => failed(format!("{} got no answer", exchange.sent.op)),
         (Some((_, answer)), _) => match (answer.outcome, &answer.error) {
-            (Some(Outcome::Completed | Outcome::Partial), _) => {
-                failed(format!("{} was answered as {:?}", exchange.sent.op, answer.outcome.unwrap_or(Outcome::Completed)))
-            }
+            (Some(Outcome::Completed | Outcome::Partial), _) => failed(format!("{} was answered as {}", exchange.sent.op, word(answer.outcome))),
             (_, Some(_)) => passed(words(answer)),
             (_, None) => failed(format!("{} failed without saying why: error is missing", exchange.sent.op)),
         },
@@ -144,7 +162,7 @@ pub fn batch(evidence: &Evidence) -> Verdict {
     for n in 0..3 {
         match results.iter().find(|result| result.command_id == id(n)) {
             None => wrong.push(format!("item {n} has no result of its own")),
-            Some(result) if (n == 2) != (result.outcome == Outcome::Failed) => wrong.push(format!("item {n} ended as {:?}", result.outcome)),
+            Some(result) if (n == 2) != (result.outcome == Outcome::Failed) => wrong.push(format!("item {n} ended as {}", word(Some(result.outcome)))),
             Some(_) => {}
         }
     }

@@ -53,7 +53,7 @@ fn answered_after(evidence: &Evidence, purpose: Purpose, lost: &str) -> Verdict 
     with_cut(evidence, |cut| {
         let Some(exchange) = evidence.exchange(purpose) else { return skipped("not tried: the device did not come back (see R01)") };
         if let Some(why) = &exchange.sent.refused {
-            return skipped(format!("the broker did not take the command: {why}"));
+            return skipped(format!("the broker did not take the command: {why} (see B09)"));
         }
         let Some(returned) = cut.returned else { return skipped("the device did not come back (see R01)") };
         match exchange.answers.iter().find(|(after, _)| exchange.sent.at + *after >= cut.reopened) {
