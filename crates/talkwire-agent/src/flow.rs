@@ -1,7 +1,7 @@
 //! Diagnosis flows as data: what to gather, what to conclude, what to change, how to prove it (`docs/flows.md`).
 
 mod expression;
-mod files;
+pub(crate) mod files;
 mod library;
 
 pub use expression::{Expression, Scope};

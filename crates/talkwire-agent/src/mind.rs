@@ -46,7 +46,7 @@ impl Mind {
     /// # Errors
     /// The first place of a flow that it does not allow.
     pub fn fits(catalogue: &Catalogue) -> Result<(), BadFlow> {
-        Library::builtin_with(catalogue).map(|_| ())
+        Library::load(crate::flow::files::BUILTIN.iter().copied(), catalogue).map(|_| ())
     }
 
     /// The mind with flows from files given as (name, text), for a catalogue that may be another than the built-in one.

@@ -1,7 +1,7 @@
 //! The files that are built in: causes, the library's parts, one file per flow.
 
 /// Name and text of each.
-pub(super) const BUILTIN: &[(&str, &str)] = &[
+pub(crate) const BUILTIN: &[(&str, &str)] = &[
     ("causes.toml", include_str!("../../../../catalog/causes.toml")),
     ("flows/steps.toml", include_str!("../../../../catalog/flows/steps.toml")),
     ("flows/line.toml", include_str!("../../../../catalog/flows/line.toml")),
