@@ -41,6 +41,7 @@ mod disk;
 mod error;
 mod guard;
 mod journal;
+mod judge;
 mod keeper;
 mod letter;
 mod memory;
@@ -50,6 +51,7 @@ mod rate;
 mod run;
 mod seal;
 mod section;
+mod standing;
 mod tool;
 #[cfg(test)]
 mod trial;

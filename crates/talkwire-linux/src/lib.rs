@@ -68,6 +68,7 @@ mod exec;
 mod hands;
 mod identity;
 mod machine;
+mod maker;
 mod settings;
 mod tool;
 

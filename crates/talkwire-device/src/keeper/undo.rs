@@ -175,6 +175,6 @@ impl Keeper {
         } else {
             self.failures.retain(|_, report| report.key != key);
         }
-        self.journal.prune(self.clock.now().unix_ms).await;
+        self.journal.prune(self.clock.now().unix_ms, self.kept_through()).await;
     }
 }
