@@ -3,6 +3,7 @@
 use crate::error::LinuxError;
 use crate::exec::{ExecAct, ExecClass, ExecTool};
 use crate::hands::Hands;
+use crate::live::Bench;
 use crate::machine::Machine;
 use crate::root::Root;
 use crate::settings::Settings;
@@ -71,8 +72,11 @@ pub fn builder_with(root: &Root, settings: &Settings, mut config: DeviceConfig) 
     let machine = Machine::within(root.clone(), settings.surroundings.clone(), Some((id, name)), Some(controller));
     let mut builder = Device::builder(config);
     let is_command = |op: &str| settings.exec.keys().any(|command| canonical(command) == canonical(op));
-    for tool in machine.tools().into_iter().filter(|tool| !is_command(tool.op())) {
+    for tool in Bench::new(&machine).tools().into_iter().filter(|tool| !is_command(tool.op())) {
         builder = builder.tool(tool);
+    }
+    if let Some(boot) = root.word("proc/sys/kernel/random/boot_id") {
+        builder = builder.boot(boot);
     }
     for (op, entry) in &settings.exec {
         let tool = ExecTool::new(root, op, entry.get_ref());
@@ -95,7 +99,7 @@ fn fill(root: &Root, attributes: &mut Attributes) {
     fill(name, &|| root.word("proc/sys/kernel/hostname"));
     fill(firmware_version, &|| maker::firmware_version(root));
     fill(mac_address, &|| ports::mac_of(root, &route::way_out(root)??.interface));
-    let mut told = |field: &mut Option<String>, found: maker::Name| match field {
+    let told = |field: &mut Option<String>, found: maker::Name| match field {
         Some(_) => "configuration",
         None => {
             *field = Some(found.text);

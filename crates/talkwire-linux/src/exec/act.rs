@@ -69,4 +69,8 @@ impl Act for ExecAct {
         let args = previous.get("args").and_then(Value::as_object).cloned().unwrap_or_default();
         self.section(&Args(args)).await
     }
+
+    fn lasting(&self, section: &Value) -> Option<String> {
+        self.0.entry.lost_at_boot.then(|| canonical(section.get("args").unwrap_or(&Value::Null)))
+    }
 }
