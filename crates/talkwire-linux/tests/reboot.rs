@@ -68,11 +68,15 @@ impl Place {
         classes.split_whitespace().skip_while(|word| *word != "rate").nth(1).map(str::to_owned)
     }
 
-    fn start(&self) -> Process {
+    /// Starts the device and waits until it takes commands.
+    async fn start(&self, desk: &mut Desk) -> Process {
         let at = json!({"machine": self.machine.0.path(), "data": self.data.path(), "port": self.port}).to_string();
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.args(["--exact", "the_device", "--nocapture"]).env(AT, at).stdin(Stdio::null()).stdout(Stdio::null());
-        Process(command.spawn().unwrap())
+        let process = Process(command.spawn().unwrap());
+        desk.hear("/lwt", |lwt| lwt["status"] == "online").await;
+        desk.hear("/attr", |_| true).await;
+        process
     }
 }
 
@@ -109,7 +113,7 @@ async fn a_confirmed_policy_survives_the_boot_and_a_pending_one_does_not() {
     let policy =
         |mbps: f64, set: &str| json!({"policy_name": "fair", "cap_up_mbps": mbps, "interfaces": ["wan"], "changeset_id": set, "controller_loss_timeout": 600});
 
-    let process = place.start();
+    let process = place.start(&mut desk).await;
     let applied = desk.ask("one", "qos.apply_policy", policy(36.0, "confirmed")).await["result"].clone();
     let committed = desk.ask("two", "changeset.commit", json!({"changeset_id": "confirmed"})).await["result"].clone();
     assert_eq!((&committed["config_hash"], place.shaped().as_deref()), (&applied["config_hash"], Some("36Mbit")));
@@ -119,7 +123,7 @@ async fn a_confirmed_policy_survives_the_boot_and_a_pending_one_does_not() {
 
     place.boot("second");
     assert_eq!(place.shaped(), None);
-    let process = place.start();
+    let process = place.start(&mut desk).await;
     assert_eq!(desk.hear("/evt/changeset.rolled_back", |_| true).await["data"]["changeset_id"], "pending");
     let event = desk.hear("/evt/config.put_back", |_| true).await;
     assert_eq!((&event["data"]["config_hash"], place.shaped().as_deref()), (&committed["config_hash"], Some("36Mbit")));
@@ -132,7 +136,7 @@ async fn a_confirmed_policy_survives_the_boot_and_a_pending_one_does_not() {
 
     // Killed and started within one boot, it does not overrule who changed it by hand.
     place.inside("tc qdisc del dev wan root").unwrap();
-    let process = place.start();
+    let process = place.start(&mut desk).await;
     assert_eq!(desk.ask("five", "changeset.status", json!({"changeset_id": "confirmed"})).await["result"]["state"], "committed");
     assert_eq!(place.shaped(), None);
     process.kill();
@@ -140,7 +144,7 @@ async fn a_confirmed_policy_survives_the_boot_and_a_pending_one_does_not() {
     // A queue that somebody's own script set up since the boot is left alone.
     place.boot("third");
     place.inside("tc qdisc add dev wan root handle 9: tbf rate 5mbit burst 32kb latency 50ms").unwrap();
-    let process = place.start();
+    let process = place.start(&mut desk).await;
     assert_eq!(desk.ask("six", "changeset.status", json!({"changeset_id": "confirmed"})).await["result"]["state"], "committed");
     assert!(place.inside("tc qdisc show dev wan").unwrap().contains("tbf 9:"), "it is still theirs");
     process.kill();

@@ -67,7 +67,8 @@ pub fn configure(router: &mut Space, lan_ports: &[String]) -> Result<()> {
         lan_ports.join(" ")
     ))?;
     // The log of the system, as of any small machine without systemd.
-    router.start("syslog", router.command("busybox").args("syslogd -n -O /var/log/messages -s 512 -b 1".split(' ')))?;
+    router.start("syslog", router.command("busybox").args("syslogd -n -O /var/log/messages".split(' ')))?;
+    watch::until("the router's system log", ADDRESS_WITHIN, || router.script("[ -S /dev/log ]").ok())?;
     router.write("/etc/nftables.conf", NFT)?;
     router.run(&["nft", "-f", "/etc/nftables.conf"])?;
     router.write("/etc/dnsmasq.conf", DNSMASQ)?;

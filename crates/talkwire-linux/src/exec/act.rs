@@ -17,7 +17,7 @@ pub(crate) struct ExecAct(pub(crate) ExecTool);
 impl ExecAct {
     async fn section(&self, args: &Args) -> Result<Value, ToolError> {
         let tool = &self.0;
-        let running = parse_json(&tool.command(&tool.entry.capture, args, None).await?)?;
+        let running = parse_json(tool.entry.capture.first(), &tool.command(&tool.entry.capture, args, None).await?)?;
         let section = json!({"args": self.captured_by(args), "running": running});
         if canonical(&section).len() > SECTION_BYTES {
             return Err(ToolError::failed(format!("the captured section has more than {SECTION_BYTES} bytes")));

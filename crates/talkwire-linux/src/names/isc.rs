@@ -5,6 +5,7 @@ use crate::clients::leases::{Expiry, Lease};
 use crate::text::clean;
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
+use talkwire_proto::envelope::iso_millis;
 use talkwire_proto::id::mac_digits;
 
 const MOST: usize = 4096;
@@ -69,16 +70,7 @@ impl Block {
 
 /// `2026/11/19` and `12:00:00`, in UTC.
 fn unix_seconds(date: &str, time: &str) -> Option<u64> {
-    let three = |text: &str, between: char| -> Option<[i64; 3]> {
-        let numbers: Vec<i64> = text.split(between).map(|part| part.parse().ok().filter(|number| (0..=9999).contains(number))).collect::<Option<_>>()?;
-        numbers.try_into().ok()
-    };
-    let ([year, month, day], [hour, minute, second]) = (three(date, '/')?, three(time, ':')?);
-    let fits = (1970..=9999).contains(&year) && (1..=12).contains(&month) && (1..=31).contains(&day) && hour < 24 && minute < 60 && second < 61;
-    // Years begin in March here, so that a leap day is the last one of its year.
-    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let days = 365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day - 1 - 719_468;
-    fits.then(|| u64::try_from(days * 86_400 + hour * 3600 + minute * 60 + second).ok())?
+    iso_millis(&format!("{}T{time}Z", date.replace('/', "-"))).and_then(|ms| u64::try_from(ms / 1000).ok())
 }
 
 /// The settings that a home has: one or several `range FIRST LAST;`, with the options of the file around them.
