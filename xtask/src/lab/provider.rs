@@ -120,6 +120,8 @@ impl Provider {
         self.isp
             .script(&format!(
                 "mac=$(cat /sys/class/net/line0/address)
+                 # The bridge must not answer for the address that lies behind it.
+                 sysctl -qw net.ipv4.conf.all.arp_ignore=1
                  ip link add modem0 type veth peer name line1; ip link add modem type bridge
                  tc qdisc add dev modem0 root tbf rate {rate}mbit burst 64kb latency 300ms
                  ip addr flush dev line0; ip link set line0 down; ip link set line0 address 02:a1:b2:c3:d4:f0; ip link set line1 address $mac
