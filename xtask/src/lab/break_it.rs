@@ -107,7 +107,7 @@ pub fn lose_the_route(network: &mut Network) -> Result<()> {
 pub fn upload(network: &mut Network) -> Result<()> {
     network.provider.deepen_the_queue()?;
     let client = &mut network.clients[0];
-    for at in 0..8 {
+    for at in 0..16 {
         let mut command = client.command("sh");
         command.args(["-c", &format!("{{ printf 'POST /backup HTTP/1.1\\r\\nHost: {WEB}\\r\\n\\r\\n'; cat /dev/zero; }} | busybox nc {WEB} 80")]);
         client.start(&format!("upload-{at}"), &mut command)?;
