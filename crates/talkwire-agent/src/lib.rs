@@ -8,4 +8,4 @@ pub mod mind;
 pub mod wording;
 
 pub use mind::Mind;
-pub use wording::{answer_other, opening};
+pub use wording::{answer_other, opening, presence};

@@ -41,6 +41,14 @@ impl Mind {
         Self { library: Arc::clone(&BUILTIN) }
     }
 
+    /// Whether a catalogue still allows all that the built-in flows ask for.
+    ///
+    /// # Errors
+    /// The first place of a flow that it does not allow.
+    pub fn fits(catalogue: &Catalogue) -> Result<(), BadFlow> {
+        Library::builtin_with(catalogue).map(|_| ())
+    }
+
     /// The mind with flows from files given as (name, text), for a catalogue that may be another than the built-in one.
     ///
     /// # Errors
@@ -58,6 +66,9 @@ impl Mind {
             return Vec::new();
         }
         let Some(flow) = self.library.flows.get(&session.intent.intent) else {
+            if let Some(text) = wording::presence(&session.user_request, session.intent.language, brief.devices, true, brief.now_ms) {
+                return vec![Move::Finish { text }];
+            }
             let kind = session.intent.slots.get("other_kind").and_then(|kind| kind.as_str());
             return vec![Move::Finish { text: wording::answer_other(kind, session.intent.language, brief.devices) }];
         };

@@ -2,6 +2,7 @@
 
 pub(crate) mod fill;
 mod other;
+mod presence;
 mod summary;
 
 use crate::flow::{Library, Target};
@@ -11,6 +12,7 @@ use talkwire_core::device::Device;
 use talkwire_core::session::{IntentView, VerdictKind};
 
 pub use other::answer_other;
+pub use presence::presence;
 pub(crate) use summary::summary;
 
 /// The first sentence of the answer to a complaint, in its language.

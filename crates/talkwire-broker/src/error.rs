@@ -10,7 +10,7 @@ pub enum BrokerError {
     #[error("the broker has no listener, give it an address with `--mqtt ADDR` or `--ws ADDR`")]
     NoListener,
     /// The address belongs to another program.
-    #[error("{addr} is taken by another program, stop that one or choose another address with `{}`", flag(*.kind))]
+    #[error("{addr} is taken by another program; stop that one, choose another address with `{}`{}", flag(*.kind), instead(*.kind, *.addr))]
     AddressTaken {
         /// The address that was asked for.
         addr: SocketAddr,
@@ -39,6 +39,17 @@ pub enum BrokerError {
         /// The value as given.
         qos: u8,
     },
+}
+
+/// What else can be done on the port of an MQTT broker that is there already.
+fn instead(kind: ListenerKind, addr: SocketAddr) -> String {
+    match kind {
+        ListenerKind::Tcp if addr.ip().is_loopback() || addr.ip().is_unspecified() => {
+            format!(", or, when it is the MQTT broker that you want to use, start with `serve --broker mqtt://localhost:{}`", addr.port())
+        }
+        ListenerKind::Tcp => format!(", or, when it is the MQTT broker that you want to use, start with `serve --broker mqtt://{addr}`"),
+        ListenerKind::WebSocket => String::new(),
+    }
 }
 
 fn flag(kind: ListenerKind) -> &'static str {

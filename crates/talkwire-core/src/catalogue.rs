@@ -1,11 +1,14 @@
 //! The tool catalogue: class, permission, risk, times, arguments and rollback of each tool. The only source of a tool's class.
 
+mod added;
+
 use crate::language::Text3;
 use crate::refusal::Refusal;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use talkwire_proto::{Code, op};
+use toml::Spanned;
 
 /// What a tool does to the world (`spec/rtk-diagnostics-protocol.md`, tool classes).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -272,7 +275,7 @@ pub struct Catalogue {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ToolFile {
-    tool: Vec<ToolEntry>,
+    tool: Vec<Spanned<ToolEntry>>,
 }
 
 /// Why a catalogue file is refused.
@@ -286,15 +289,17 @@ pub enum BadCatalogue {
         /// Where and why.
         source: Box<toml::de::Error>,
     },
-    /// A name that is not the canonical one, or appears twice.
-    #[error("tool file {file}: op {op:?} {why}")]
+    /// An entry that cannot be taken: a name that is not the canonical one or appears twice, or an entry that weakens a built-in tool.
+    #[error("tool file {file}, line {line}: {op:?} {why}")]
     Op {
         /// Which file.
         file: String,
+        /// The line where the entry begins.
+        line: usize,
         /// Which op.
         op: String,
-        /// What is wrong.
-        why: &'static str,
+        /// What is wrong, and what to do.
+        why: String,
     },
 }
 
@@ -303,14 +308,9 @@ impl Catalogue {
     pub fn parse<'a>(files: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Self, BadCatalogue> {
         let mut tools = BTreeMap::new();
         for (file, text) in files {
-            let parsed: ToolFile = toml::from_str(text).map_err(|source| BadCatalogue::Parse { file: file.into(), source: Box::new(source) })?;
-            for entry in parsed.tool {
-                let refuse = |why| BadCatalogue::Op { file: file.into(), op: entry.op.clone(), why };
-                if op::canonical(&entry.op) != entry.op {
-                    return Err(refuse("is an alias; use the canonical name"));
-                }
+            for (line, entry) in entries(file, text)? {
                 if tools.contains_key(&entry.op) {
-                    return Err(refuse("is there twice"));
+                    return Err(BadCatalogue::Op { file: file.into(), line, op: entry.op, why: "is there twice".into() });
                 }
                 tools.insert(entry.op.clone(), entry);
             }
@@ -333,6 +333,21 @@ impl Catalogue {
     pub fn tools(&self) -> impl Iterator<Item = &ToolEntry> {
         self.tools.values()
     }
+}
+
+/// The entries of one file with the lines where they begin.
+fn entries(file: &str, text: &str) -> Result<Vec<(usize, ToolEntry)>, BadCatalogue> {
+    let parsed: ToolFile = toml::from_str(text).map_err(|source| BadCatalogue::Parse { file: file.into(), source: Box::new(source) })?;
+    let placed = parsed.tool.into_iter().map(|entry| {
+        let line = text.get(..entry.span().start).map_or(1, |before| before.matches('\n').count() + 1);
+        let entry = entry.into_inner();
+        if op::canonical(&entry.op) == entry.op {
+            return Ok((line, entry));
+        }
+        let why = format!("is an alias; use the canonical name {}", op::canonical(&entry.op));
+        Err(BadCatalogue::Op { file: file.into(), line, op: entry.op, why })
+    });
+    placed.collect()
 }
 
 const BUILTIN: [(&str, &str); 4] = [

@@ -69,7 +69,7 @@ pub use config::{Attributes, Broker, DeviceConfig, OutboxConfig, OutboxPlace, Ra
 pub use device::{Builder, Device, Running};
 pub use error::DeviceError;
 pub use section::{canonical, section_hash};
-pub use talkwire_link::{Backoff, Password, Tls};
+pub use talkwire_link::{Backoff, BrokerUrl, Password, Tls, broker_url};
 pub use talkwire_proto::capability::ToolSupport;
 pub use talkwire_proto::event::Severity;
 pub use talkwire_proto::state::Health;

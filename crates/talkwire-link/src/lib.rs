@@ -19,6 +19,7 @@
 //! ```
 
 mod backoff;
+pub mod broker_url;
 mod config;
 mod drive;
 mod error;
@@ -33,6 +34,7 @@ pub mod stranger;
 mod tls;
 
 pub use backoff::Backoff;
+pub use broker_url::BrokerUrl;
 pub use config::{LinkConfig, Password};
 pub use error::LinkError;
 pub use events::{Events, LinkEvent};

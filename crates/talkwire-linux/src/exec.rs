@@ -2,6 +2,7 @@
 
 mod act;
 mod argument;
+mod entry;
 mod template;
 mod tool;
 
@@ -16,6 +17,8 @@ use talkwire_device::{Args, ToolError, ToolSupport};
 use template::Template;
 
 pub(crate) use act::ExecAct;
+pub(crate) use argument::is_host;
+pub(crate) use entry::HEAD;
 pub(crate) use tool::ExecTool;
 
 /// Longest time of one program.
@@ -35,6 +38,28 @@ pub enum ExecClass {
     Test,
     /// Changes something: runs only inside a change set, and needs `capture` and `restore`.
     Act,
+}
+
+impl ExecClass {
+    /// The word of the file.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Test => "test",
+            Self::Act => "act",
+        }
+    }
+}
+
+impl std::str::FromStr for ExecClass {
+    type Err = String;
+
+    fn from_str(word: &str) -> Result<Self, String> {
+        [Self::Read, Self::Test, Self::Act]
+            .into_iter()
+            .find(|class| class.word() == word)
+            .ok_or_else(|| format!("{word:?} is no class; write read, test or act"))
+    }
 }
 
 /// How what a program says becomes the result.

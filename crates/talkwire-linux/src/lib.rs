@@ -103,6 +103,7 @@ mod text;
 
 pub use agent::{builder, builder_with, builder_within, run, run_on, run_with};
 pub use error::LinuxError;
+pub use exec::ExecClass;
 pub use machine::{tools, tools_within};
 pub use root::Root;
 pub use settings::{Settings, SettingsError};

@@ -7,7 +7,7 @@ mod speed;
 mod stream;
 mod trace;
 mod wan;
-mod web;
+pub(crate) mod web;
 
 use crate::machine::Machine;
 use crate::tool::LinuxTool;

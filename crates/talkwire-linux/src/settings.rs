@@ -1,14 +1,17 @@
 //! The configuration of a Linux device: which broker, who it is, what its hands may touch, and commands as tools.
 
-use crate::exec::ExecEntry;
+mod secret;
+
+use crate::exec::{ExecClass, ExecEntry};
 use crate::identity;
 use crate::root::Root;
 use crate::surroundings::Surroundings;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use talkwire_device::{Attributes, Broker, DeviceConfig, FernetKey, OutboxConfig, OutboxPlace, Tls};
+use talkwire_device::broker_url::BadUrl;
+use talkwire_device::{Attributes, Broker, BrokerUrl, DeviceConfig, FernetKey, OutboxConfig, OutboxPlace, Tls};
 use talkwire_proto::DeviceKey;
 use talkwire_proto::id::DeviceId;
 use toml::Spanned;
@@ -41,7 +44,8 @@ pub struct Settings {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct BrokerSettings {
-    /// `mqtt://HOST[:PORT]` (1883) or `mqtts://HOST[:PORT]` (8883, TLS).
+    /// `mqtt(s)://[user[:password]@]host[:port]`, or `host:port`; 1883, with TLS 8883, when no port is given. Never printed with its password.
+    #[serde(serialize_with = "without_password")]
     pub url: String,
     /// User name, when the broker asks for one.
     pub username: Option<String>,
@@ -221,6 +225,22 @@ pub enum SettingsError {
         /// What it must be.
         wanted: String,
     },
+    /// An address that cannot be read. What was given is not shown: it may hold a password.
+    #[error("E_CONFIG: {name} cannot be used: {error}")]
+    Broker {
+        /// Which one.
+        name: &'static str,
+        /// What is wrong, and how an address looks.
+        error: BadUrl,
+    },
+    /// A file with a secret that others may read.
+    #[error("E_CONFIG: {path} holds a secret and can be read by every user of this machine (mode {mode:04o}); write `chmod 0600 {path}`")]
+    Open {
+        /// Which one.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
     /// An entry of `[exec]` that does not fit.
     #[error("E_CONFIG: {path}, line {line}: exec.\"{op}\": {why}")]
     Exec {
@@ -264,8 +284,9 @@ impl Settings {
     pub fn parse(path: &Path, text: &str) -> Result<Self, SettingsError> {
         let settings: Self = toml::from_str(text).map_err(|source| SettingsError::Parse { path: path.into(), source: Box::new(source) })?;
         for (name, service) in &settings.services {
-            service.check().map_err(|why| wrong(&format!("services.{name}"), format!("{service:?}"), why))?;
+            service.check().map_err(|why| wrong(&format!("services.{name}"), service.shown(), why))?;
         }
+        settings.surroundings.check().map_err(|(name, value, wanted)| wrong(&format!("surroundings.{name}"), value, wanted))?;
         if settings.dhcpdns.reload.first().is_some_and(|program| !program.starts_with('/')) {
             return Err(wrong("dhcpdns.reload", settings.dhcpdns.reload.join(" "), "a program with an absolute path, and its arguments"));
         }
@@ -276,6 +297,28 @@ impl Settings {
             })?;
         }
         Ok(settings)
+    }
+
+    /// The entries of `[exec]` as a file of the server's catalogue of tools. The person decides what each does to the world: what is not
+    /// in `decided` stands there as what is most careful, a change that needs an administrator.
+    ///
+    /// # Errors
+    /// When there is no such entry, or what was decided does not fit it.
+    pub fn catalogue(&self, decided: &BTreeMap<String, ExecClass>) -> Result<String, SettingsError> {
+        if self.exec.is_empty() {
+            return Err(wrong("exec", "empty", "one entry or more, such as [exec.\"fan.read\"], before there is something to print"));
+        }
+        if let Some(op) = decided.keys().find(|op| !self.exec.contains_key(*op)) {
+            let known: Vec<_> = self.exec.keys().map(String::as_str).collect();
+            return Err(wrong("--class", op, format!("one of {}", known.join(", "))));
+        }
+        let entries = self.exec.iter().map(|(op, entry)| {
+            entry
+                .get_ref()
+                .catalogue(op, decided.get(op).copied())
+                .map_err(|why| wrong("--class", format!("{op}={}", decided.get(op).map_or("", |class| class.word())), why))
+        });
+        Ok(format!("{}{}", crate::exec::HEAD, entries.collect::<Result<Vec<_>, _>>()?.concat()))
     }
 
     /// The device that these settings describe on the machine below the root.
@@ -344,6 +387,19 @@ impl Service {
             _ => Ok(()),
         }
     }
+
+    /// As it stands in the file.
+    fn shown(&self) -> String {
+        match self {
+            Self::Unit(unit) => unit.clone(),
+            Self::Programs { restart, check } => format!("restart = {restart:?}, check = {check:?}"),
+        }
+    }
+}
+
+fn without_password<S: Serializer>(url: &str, to: S) -> Result<S::Ok, S::Error> {
+    // What is no address may hold anything, so it is not shown either.
+    url.parse::<BrokerUrl>().map_or_else(|_| "…".to_owned(), |url| url.to_string()).serialize(to)
 }
 
 impl OutboxSettings {
@@ -361,15 +417,30 @@ impl OutboxSettings {
 }
 
 impl BrokerSettings {
+    /// The address, read. Its `Display` shows no password.
+    ///
+    /// # Errors
+    /// When it is no address: without the text, which may hold a password.
+    pub fn address(&self) -> Result<BrokerUrl, SettingsError> {
+        self.url.parse().map_err(|error| SettingsError::Broker { name: "broker.url", error })
+    }
+
     fn broker(&self) -> Result<Broker, SettingsError> {
-        let (host, port, tls) = parse_url(&self.url).ok_or_else(|| wrong("broker.url", &self.url, "like mqtt://HOST:1883 or mqtts://HOST:8883"))?;
+        let url = self.address()?;
         let files = [&self.password_file, &self.ca_file, &self.certificate_file, &self.key_file];
         for path in files.into_iter().flatten() {
             // They are read at every connect; that they can be read at all is better known now.
             std::fs::File::open(path).map_err(|source| SettingsError::Read { path: path.clone(), source })?;
         }
-        let broker = Broker { username: self.username.clone(), password_file: self.password_file.clone(), ..Broker::open(host, port) };
-        if tls {
+        secret::check([&self.password_file, &self.key_file, &self.fernet_key_file].into_iter().flatten())?;
+        // What stands in the URL wins: it comes from the flag or the environment.
+        let broker = Broker {
+            username: url.username.or_else(|| self.username.clone()),
+            password_file: self.password_file.clone().filter(|_| url.password.is_none()),
+            password: url.password.map(Into::into),
+            ..Broker::open(url.host, url.port)
+        };
+        if url.tls {
             return Ok(Broker { tls: Some(self.tls()?), ..broker });
         }
         let plain =
@@ -403,30 +474,6 @@ impl BrokerSettings {
     }
 }
 
-/// Host, port and whether TLS is wanted.
-fn parse_url(url: &str) -> Option<(String, u16, bool)> {
-    let (scheme, rest) = url.split_once("://")?;
-    let (usual, tls) = match scheme {
-        "mqtt" | "tcp" => (1883, false),
-        "mqtts" | "ssl" => (8883, true),
-        _ => return None,
-    };
-    let rest = rest.trim_end_matches('/');
-    // A user name belongs into `username`, where no list of processes shows it.
-    if rest.is_empty() || rest.contains(['/', '@', '?', '#', ' ']) {
-        return None;
-    }
-    let (host, port) = match rest.strip_prefix('[') {
-        Some(inside) => {
-            let (host, after) = inside.split_once(']')?;
-            (host, if after.is_empty() { None } else { Some(after.strip_prefix(':')?) })
-        }
-        None => rest.split_once(':').map_or((rest, None), |(host, port)| (host, Some(port))),
-    };
-    let port = port.map_or(Some(usual), |port| port.parse().ok().filter(|port| *port != 0))?;
-    (!host.is_empty()).then(|| (host.to_owned(), port, tls))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -441,14 +488,40 @@ mod tests {
     }
 
     #[test]
-    fn urls_name_host_port_and_tls() {
-        assert_eq!(parse_url("mqtt://broker.example"), Some(("broker.example".into(), 1883, false)));
-        assert_eq!(parse_url("mqtts://[2001:db8::1]:9000/"), Some(("2001:db8::1".into(), 9000, true)));
-        for wrong in
-            ["broker.example", "http://a", "mqtt://", "mqtt://a:0", "mqtt://a:99999", "mqtt://user:secret@a", "mqtt://a/b", "mqtt://[::1", "mqtt://[::1]x"]
-        {
-            assert_eq!(parse_url(wrong), None, "{wrong}");
+    fn a_login_in_the_url_is_used_and_never_shown() {
+        let settings = parse("[device]\ndevice_id = 'a'\n[broker]\nurl = 'mqtts://hub:hunter2@b.example'\npassword_file = '/dev/null'\n").unwrap();
+        let broker = settings.device(&Root::new("/nowhere")).unwrap().broker;
+        assert_eq!((broker.host.as_str(), broker.port, broker.username.as_deref()), ("b.example", 8883, Some("hub")));
+        assert!(broker.password.is_some() && broker.password_file.is_none() && broker.tls.is_some());
+        let shown = serde_json::to_string(&settings).unwrap() + &format!("{broker:?}");
+        assert!(!shown.contains("hunter2") && shown.contains("mqtts://b.example:8883"), "{shown}");
+        for wrong in ["http://hub:hunter2@h", "mqtt://:hunter2@h", "mqtt://hub:hunter2@h:port", "mqtt://hub:hunter2@h/x", "mqtt://[::1"] {
+            let settings = parse(&format!("[device]\ndevice_id = 'a'\n[broker]\nurl = '{wrong}'\n")).unwrap();
+            let said = settings.device(&Root::new("/nowhere")).unwrap_err().to_string();
+            assert!(!said.contains("hunter2") && said.contains("broker.url") && said.contains("mqtt://host"), "{said}");
+            assert!(!serde_json::to_string(&settings).unwrap().contains("hunter2"));
         }
+    }
+
+    #[test]
+    fn surroundings_that_nothing_could_be_measured_against_are_refused() {
+        for (text, hint) in [
+            ("plan_down_mbps = -3", "surroundings.plan_down_mbps"),
+            ("plan_up_mbps = nan", "above 0"),
+            ("speed_server = 'ftp://x'", "http://"),
+            ("speed_server = 'https://x'", "http://"),
+            ("speed_server = 'http://'", "http://"),
+            ("public = []", "three or more"),
+            ("public = ['1.1.1.1', '1.1.1.1', '8.8.8.8']", "three or more"),
+            ("resolvers = []", "surroundings.resolvers"),
+            ("names = ['a b']", "surroundings.names"),
+            ("names = []", "surroundings.names"),
+            ("web = ['https://x/']", "surroundings.web"),
+        ] {
+            let said = parse(&format!("[surroundings]\n{text}\n")).unwrap_err().to_string();
+            assert!(said.contains("must be") && said.contains(hint), "{text}: {said}");
+        }
+        assert!(parse("[surroundings]\nplan_down_mbps = 100\nspeed_server = 'http://192.0.2.7:5000'\npublic = ['1.1.1.1', '8.8.8.8', '9.9.9.9']\n").is_ok());
     }
 
     #[test]
@@ -464,12 +537,12 @@ mod tests {
         refuse("[device]\ndevice_id = 'a'\ndevice_type = 'A B'", "device.device_type");
         refuse("[device]\ndevice_id = 'a'\nmanufacturer = ' '", "device.manufacturer");
         refuse("[device]\ndevice_id = 'a'\nstate_period_s = 1", "device.state_period_s");
-        refuse("[device]\ndevice_id = 'a'\n[broker]\nurl = 'a:1883'", "broker.url");
         refuse("[device]\ndevice_id = 'a'\n[broker]\nurl = 'mqtts://a'\ncertificate_file = '/dev/null'", "broker.key_file");
         refuse("[device]\ndevice_id = 'a'\n[broker]\nca_file = '/dev/null'", "mqtts://");
         refuse("[device]\ndevice_id = 'a'\n[broker]\nfernet_key_file = '/dev/null'", "base64");
         refuse("[device]\ndevice_id = 'a'\n[outbox]\nmax_messages = 0", "outbox.max_messages");
-        assert!(parse("[services]\ndns = '-x; reboot'\n").unwrap_err().to_string().contains("services.dns"));
+        let service = parse("[services]\ndns = '; reboot'\n").unwrap_err().to_string();
+        assert!(service.contains("services.dns") && service.contains("must be the name of a unit") && !service.contains("Unit("), "{service}");
         assert!(parse("[services]\ndns = { restart = ['a'], check = ['/b'] }\n").unwrap_err().to_string().contains("absolute"));
         assert!(parse("[dhcpdns]\nreload = ['a']\n").unwrap_err().to_string().contains("absolute"));
         let nobody = parse("").unwrap().device(&Root::new("/nowhere")).unwrap_err().to_string();

@@ -1,7 +1,11 @@
 //! What the tests of a machine measure against: names, resolvers, web pages and the speed server; and which port leads out.
 
+use crate::line::web::Url;
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, Ipv4Addr};
+
+/// Faster than any line that a house has.
+const FASTEST_MBPS: f64 = 1e6;
 
 /// The machine's surroundings as its owner knows them. The defaults fit a machine on the public internet.
 ///
@@ -66,6 +70,38 @@ impl Default for Surroundings {
             wan: None,
             plan_down_mbps: None,
             plan_up_mbps: None,
+        }
+    }
+}
+
+/// Name of the key, what was given and what it must be.
+pub(crate) type Misfit = (&'static str, String, &'static str);
+
+impl Surroundings {
+    /// Says the first thing that nothing could be measured against.
+    pub(crate) fn check(&self) -> Result<(), Misfit> {
+        let shown = |list: &[String]| format!("[{}]", list.join(", "));
+        let texts = |list: &[Ipv4Addr]| list.iter().map(ToString::to_string).collect::<Vec<_>>();
+        for (name, speed) in [("plan_down_mbps", self.plan_down_mbps), ("plan_up_mbps", self.plan_up_mbps)] {
+            if let Some(speed) = speed.filter(|speed| !(*speed > 0.0 && *speed <= FASTEST_MBPS)) {
+                return Err((name, speed.to_string(), "a speed in Mbps above 0 and at most 1000000, or left out"));
+            }
+        }
+        if self.public.iter().collect::<std::collections::BTreeSet<_>>().len() < 3 {
+            return Err(("public", shown(&texts(&self.public)), "three or more IPv4 addresses of different owners, or left out"));
+        }
+        if self.resolvers.is_empty() {
+            return Err(("resolvers", "[]".into(), "one resolver's address or more, or left out"));
+        }
+        if self.names.is_empty() || !self.names.iter().all(|name| crate::exec::is_host(name)) {
+            return Err(("names", shown(&self.names), "one host name or more, such as example.com, or left out"));
+        }
+        if self.web.is_empty() || !self.web.iter().all(|page| Url::parse(page).is_some()) {
+            return Err(("web", shown(&self.web), "one page or more that begins with http://, or left out"));
+        }
+        match &self.speed_server {
+            Some(server) if Url::parse(server).is_none() => Err(("speed_server", server.clone(), "an address such as http://192.0.2.7:5000, or left out")),
+            _ => Ok(()),
         }
     }
 }

@@ -14,6 +14,7 @@ mod notify;
 mod offline;
 mod run;
 mod say;
+mod tools;
 
 use crate::config::{Config, Flags, OutsideBroker};
 use crate::demo::HomeFlags;
@@ -114,6 +115,29 @@ enum Command {
         remote: Remote,
         /// `tenant/site/device_id`, to show one.
         device: Option<String>,
+    },
+    /// List the tools of the catalogue, or those that one device declares.
+    #[command(after_help = "Example:\n  talkwire tools\n  talkwire tools home/living/020000000002")]
+    Tools {
+        #[command(flatten)]
+        remote: Remote,
+        /// `tenant/site/device_id`, to list what it declares.
+        device: Option<String>,
+    },
+    /// Call a tool of a device; one that changes something is proposed as a change set.
+    #[command(
+        after_help = "Example:\n  talkwire call home/living/020000000002 device.status\n  talkwire call home/living/020000000002 fan.read number=1\n  talkwire call home/living/020000000002 wifi.set_channel channel=6   # proposes it; a person approves"
+    )]
+    Call {
+        #[command(flatten)]
+        remote: Remote,
+        /// `tenant/site/device_id`.
+        device: String,
+        /// The tool, for example device.status.
+        op: String,
+        /// Arguments; each is read as the tool's type wants it.
+        #[arg(value_name = "NAME=VALUE")]
+        args: Vec<String>,
     },
     /// List diagnoses, or show one.
     #[command(after_help = "Example:\n  talkwire sessions\n  talkwire sessions s-01JD…")]
@@ -248,6 +272,8 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Ask { remote, text, apply, tenant, site } => ask::ask(&remote, &text, apply, tenant, site),
         Command::Check(arguments) => check::check(&arguments),
         Command::Devices { remote, device } => lists::devices(&remote, device.as_deref()),
+        Command::Tools { remote, device } => tools::tools(&remote, device.as_deref()),
+        Command::Call { remote, device, op, args } => tools::call(&remote, &device, &op, &args),
         Command::Sessions { remote, id } => lists::sessions(&remote, id.as_deref()),
         Command::Changesets { remote, command } => lists::changesets(&remote, command),
         Command::Receipt(command) => offline::receipt(command),

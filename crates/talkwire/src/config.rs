@@ -27,6 +27,9 @@ pub struct Config {
     /// A port that serves nothing but the other end of speed tests, for devices that do not run on this machine.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub speedtest: Option<SocketAddr>,
+    /// Folder with tool entries of your own: `tools/*.toml` in it is read beside the built-in catalogue.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub catalog: Option<PathBuf>,
     /// Bounds of the broker.
     pub limits: LimitConfig,
     /// A broker that is there already, instead of the embedded one.
@@ -59,6 +62,7 @@ impl Default for Config {
             ws: local(8885),
             grpc: local(50051),
             speedtest: None,
+            catalog: None,
             limits: LimitConfig::default(),
             broker: OutsideBroker::default(),
         }
@@ -94,6 +98,14 @@ pub enum ConfigError {
         /// What it should be.
         wanted: &'static str,
     },
+    /// The folder of tool entries cannot be used.
+    #[error("E_CONFIG: the catalogue folder {path} {why}")]
+    Catalog {
+        /// The folder or file.
+        path: PathBuf,
+        /// Where and why, and what to do.
+        why: String,
+    },
     /// Listening beyond this machine with the door open.
     #[error(
         "E_OPEN_REFUSED: {0} can be reached from other machines, but no access control is set up; listen on 127.0.0.1, or put a proxy with a login in front and forward to it"
@@ -101,10 +113,17 @@ pub enum ConfigError {
     Open(SocketAddr),
     /// The broker elsewhere cannot be used as it is configured.
     #[error("E_CONFIG: the broker cannot be used: {0}")]
-    Broker(#[from] crate::broker_url::BadUrl),
+    Broker(crate::broker_url::BadUrl),
     /// The broker elsewhere does not take what we need, or TLS files are missing.
     #[error("{0}")]
     Outside(String),
+}
+
+// Not `#[from]`: a source that is in the sentence already would be printed twice.
+impl From<crate::broker_url::BadUrl> for ConfigError {
+    fn from(error: crate::broker_url::BadUrl) -> Self {
+        Self::Broker(error)
+    }
 }
 
 /// Addresses given on the command line; each wins over file and variable.
@@ -131,6 +150,9 @@ pub struct Flags {
     /// Use a broker that is there already instead of the embedded one: mqtt(s)://[user[:password]@]host[:port].
     #[arg(long, value_name = "URL", env = "TALKWIRE_BROKER", hide_env_values = true)]
     pub broker: Option<String>,
+    /// Folder with tool entries of your own (DIR/tools/*.toml), beside the built-in catalogue.
+    #[arg(long, value_name = "DIR", env = "TALKWIRE_CATALOG")]
+    pub catalog: Option<PathBuf>,
     /// Write one JSON line with the bound addresses here when everything accepts.
     #[arg(long, value_name = "FILE", env = "TALKWIRE_READY_FILE")]
     pub ready_file: Option<PathBuf>,
@@ -157,6 +179,9 @@ impl Config {
         }
         if flags.broker.is_some() {
             config.broker.url.clone_from(&flags.broker);
+        }
+        if flags.catalog.is_some() {
+            config.catalog.clone_from(&flags.catalog);
         }
         config.http = flags.http.unwrap_or(config.http);
         config.ws = flags.ws.unwrap_or(config.ws);

@@ -1,6 +1,5 @@
 //! The house: one event loop, the doors, the configuration and the command line.
 
-pub mod broker_url;
 pub mod check;
 pub mod cli;
 pub mod clock;
@@ -16,3 +15,6 @@ mod outside;
 pub mod payload_keys;
 pub mod probe;
 pub mod serve;
+mod tools_folder;
+
+pub use talkwire_link::broker_url;

@@ -8,6 +8,7 @@ use crate::hub::{Gone, Hub, Ledger, Post};
 use crate::identity::{Identity, seed};
 use crate::outside;
 use crate::payload_keys::PayloadKeys;
+use crate::tools_folder;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
@@ -17,7 +18,7 @@ use std::time::Duration;
 use talkwire_broker::{Broker, BrokerError, BrokerHandle, Gate, ListenerKind, Outside, OutsideHandle};
 use talkwire_core::core::Memory;
 use talkwire_core::delivery::Window;
-use talkwire_core::{Catalogue, Core, Publish, Save};
+use talkwire_core::{Core, Publish, Save};
 use talkwire_proto::{DeviceTail, Topic};
 use talkwire_store::{Loaded, Options, Reader, Sqlite, Store};
 use tokio::net::TcpListener;
@@ -46,6 +47,7 @@ pub struct Running {
 /// Starts everything: memory, rules, broker, doors. Returns when all of them accept.
 pub async fn start(config: &Config) -> Result<Running> {
     let clock = Clock::start();
+    let catalogue = Arc::new(tools_folder::catalogue(config.catalog.as_deref())?);
     let (mut store, reader) = open_store(config)?;
     let identity = Arc::new(Identity::open(&config.data)?);
     let keys = Arc::new(PayloadKeys::open(&config.data)?);
@@ -64,7 +66,7 @@ pub async fn start(config: &Config) -> Result<Running> {
     let memory = remember(loaded, &reader)?;
     // A broker elsewhere has kept what its devices said, and says itself who is there.
     let retained = if elsewhere.is_none() { retained(&memory, clock.now_ms()) } else { Vec::new() };
-    let core = Core::new(Arc::new(Catalogue::builtin()), seed(), identity.signing_key(), memory, clock.now_ms());
+    let core = Core::new(catalogue, seed(), identity.signing_key(), memory, clock.now_ms());
     // The mind gets ready beside the start, so that the first complaint finds it awake.
     std::thread::spawn(crate::mind::wake);
 

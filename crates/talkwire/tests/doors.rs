@@ -31,3 +31,5 @@ mod sealed;
 mod speedtest;
 #[path = "doors/topology.rs"]
 mod topology;
+#[path = "doors/vendor.rs"]
+mod vendor;

@@ -222,7 +222,15 @@ impl Library {
     /// # Errors
     /// None in a program that was tested.
     pub fn builtin() -> Result<Self, BadFlow> {
-        Self::load(super::files::BUILTIN.iter().copied(), &Catalogue::builtin())
+        Self::builtin_with(&Catalogue::builtin())
+    }
+
+    /// The flows that are built in, checked against a catalogue that may allow less than the built-in one.
+    ///
+    /// # Errors
+    /// The first place that asks for what the catalogue does not allow.
+    pub fn builtin_with(catalogue: &Catalogue) -> Result<Self, BadFlow> {
+        Self::load(super::files::BUILTIN.iter().copied(), catalogue)
     }
 
     /// A cause by its word.

@@ -118,7 +118,7 @@ impl Core {
         language: Language,
     ) -> Result<(Operation, Risk, Permission, String), Refusal> {
         let key = wanted.device;
-        let entry = self.catalogue.tool(&wanted.op).ok_or_else(|| Refusal::new(Code::UnknownOp, format!("no tool is called {:?}", wanted.op)))?;
+        let entry = self.catalogue.tool(&wanted.op).ok_or_else(|| self.unknown_op(&key, &wanted.op))?;
         if entry.class != Class::Act {
             return Err(Refusal::new(Code::BadRequest, format!("{} changes nothing, so it does not belong in a change set", entry.op)));
         }

@@ -53,12 +53,7 @@ impl Core {
     /// Checks and sends a command; returns its id.
     pub(super) fn submit(&mut self, now_ms: i64, wanted: Wanted) -> Result<String, Refusal> {
         let name = op::canonical(&wanted.op).to_owned();
-        let entry = self.catalogue.tool(&name).ok_or_else(|| {
-            Refusal::new(
-                Code::UnknownOp,
-                format!("no tool is called {:?}; GET /api/v1/tools lists them", wanted.op.chars().take(limits::WORD_CHARS).collect::<String>()),
-            )
-        })?;
+        let entry = self.catalogue.tool(&name).ok_or_else(|| self.unknown_op(&wanted.key, &wanted.op))?;
         if let Some(timeout_ms) = wanted.timeout_ms.filter(|asked| !(TIMEOUT_LEAST_MS..=TIMEOUT_MOST_MS).contains(asked)) {
             let hint = format!("timeout_ms is {timeout_ms}; ask for {TIMEOUT_LEAST_MS} to {TIMEOUT_MOST_MS} milliseconds, or leave it out for {name}'s own");
             return Err(Refusal::new(Code::BadRequest, hint));
@@ -140,6 +135,21 @@ impl Core {
         let change = self.life.submit(now_ms, command, limit);
         self.command_changed(now_ms, change);
         Ok(id)
+    }
+
+    /// The refusal for an op that no catalogue has: with what to do when the device says that it has it.
+    pub(super) fn unknown_op(&self, key: &DeviceKey, op: &str) -> Refusal {
+        let shown: String = op.chars().take(limits::WORD_CHARS).collect();
+        let declares = self.devices.get(key).filter(|device| device.tool(op).is_some_and(|(_, support)| support.is_some()));
+        let Some(device) = declares else {
+            return Refusal::new(Code::UnknownOp, format!("no tool is called {shown:?}; GET /api/v1/tools lists them"));
+        };
+        let name = &device.name;
+        let message = format!(
+            "{name} offers {shown:?}, but no catalogue says what it does to the world; print an entry with `talkwire device --config FILE --print-catalog` \
+             there, decide on its class, put it into a file DIR/tools/NAME.toml here and start with `talkwire serve --catalog DIR`"
+        );
+        Refusal::new(Code::UnknownOp, message).with("requested_tool", shown).with("declared_by", key.to_string())
     }
 
     pub(super) fn cancel_command(&mut self, now_ms: i64, who: &Principal, id: &str) -> Result<Value, Refusal> {

@@ -140,7 +140,7 @@ impl ArgKind {
         self.chars.as_deref().unwrap_or("A-Za-z0-9_.-")
     }
 
-    fn lengths(&self) -> (usize, usize) {
+    pub(super) fn lengths(&self) -> (usize, usize) {
         (self.min_length.unwrap_or(1), self.max_length.unwrap_or(64))
     }
 }

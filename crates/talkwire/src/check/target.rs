@@ -1,7 +1,7 @@
 //! The broker that a check connects to: `mqtt://[name[:password]@]host[:port]`, or `mqtts://…`.
 
 use std::path::PathBuf;
-use talkwire_link::{LinkConfig, Tls};
+use talkwire_link::{BrokerUrl, LinkConfig, Tls};
 
 /// Where the broker is and who asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,25 +38,11 @@ impl Target {
     /// # Errors
     /// A sentence that says how an address looks.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let wrong = || format!("{:?} is not a broker's address; it looks like mqtt://127.0.0.1:1883 or mqtts://name:password@broker.example", hide(text));
-        let (scheme, rest) = text.trim().split_once("://").unwrap_or(("mqtt", text.trim()));
-        let tls = match scheme {
-            "mqtt" | "tcp" => false,
-            "mqtts" | "ssl" | "tls" => true,
-            "ws" | "wss" => return Err("the check speaks MQTT over TCP, not over WebSocket; give the broker's mqtt:// or mqtts:// address".into()),
-            _ => return Err(wrong()),
-        };
-        let rest = rest.trim_end_matches('/');
-        let (credentials, address) = rest.rsplit_once('@').map_or((None, rest), |(credentials, address)| (Some(credentials), address));
-        let (host, port) = split_port(address).ok_or_else(wrong)?;
-        if host.is_empty() || host.contains(['/', ' ', '?']) {
-            return Err(wrong());
+        if text.trim().starts_with("ws://") || text.trim().starts_with("wss://") {
+            return Err("the check speaks MQTT over TCP, not over WebSocket; give the broker's mqtt:// or mqtts:// address".into());
         }
-        let (username, password) = match credentials.map(|text| text.split_once(':').map_or((text, None), |(name, password)| (name, Some(password)))) {
-            None => (None, None),
-            Some((name, password)) => (Some(name.to_owned()), password.map(|text| Secret(text.to_owned()))),
-        };
-        Ok(Self { host: host.into(), port: port.unwrap_or(if tls { 8883 } else { 1883 }), tls, username, password, ca_file: None, identity: None })
+        let url: BrokerUrl = text.trim().parse().map_err(|error| format!("the broker's address cannot be read: {error}"))?;
+        Ok(Self { host: url.host, port: url.port, tls: url.tls, username: url.username, password: url.password.map(Secret), ca_file: None, identity: None })
     }
 
     /// The address without credentials.
@@ -85,22 +71,6 @@ impl Target {
     }
 }
 
-fn split_port(address: &str) -> Option<(&str, Option<u16>)> {
-    if let Some(rest) = address.strip_prefix('[') {
-        let (host, after) = rest.split_once(']')?;
-        return Some((host, if after.is_empty() { None } else { Some(after.strip_prefix(':')?.parse().ok()?) }));
-    }
-    match address.split_once(':') {
-        None => Some((address, None)),
-        Some((host, port)) => Some((host, Some(port.parse().ok()?))),
-    }
-}
-
-/// The address with what may be a password left out.
-fn hide(text: &str) -> String {
-    text.rsplit_once('@').map_or_else(|| text.to_owned(), |(_, address)| format!("…@{address}"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -113,6 +83,7 @@ mod tests {
         assert_eq!(Target::parse("mqtt://[::1]:1885").unwrap().host, "::1");
         let named = Target::parse("mqtt://owner:a:b@127.0.0.1/").unwrap();
         assert_eq!((named.username.as_deref(), named.password.clone()), (Some("owner"), Some(Secret("a:b".into()))));
+        assert_eq!(Target::parse("mqtt://owner:p%40ss@h").unwrap().password, Some(Secret("p@ss".into())));
         assert!(!format!("{named:?}").contains("a:b") && named.shown() == "mqtt://127.0.0.1:1883");
     }
 
@@ -120,7 +91,7 @@ mod tests {
     fn what_is_no_address_is_told_without_its_password() {
         for text in ["http://x", "mqtt://", "mqtt://h:port", "mqtt://a:hunter2@h:99999", "mqtt://h/a b"] {
             let why = Target::parse(text).unwrap_err();
-            assert!(why.contains("mqtt://127.0.0.1:1883") && !why.contains("hunter2"), "{why}");
+            assert!(why.contains("write mqtt://host") && !why.contains("hunter2"), "{why}");
         }
         assert!(Target::parse("ws://h:8885").unwrap_err().contains("WebSocket"));
     }

@@ -40,7 +40,7 @@ pub fn ask(remote: &Remote, text: &str, apply: bool, tenant: Option<String>, sit
             client.send(&format!("/api/v1/changesets/{changeset_id}/approve"), &json!({"plan_hash": set["plan_hash"]}))?;
         }
         if has_ended {
-            return conclude(remote, &client, &session, asked);
+            return conclude(remote, &client, &session, asked, &opened["text"]);
         }
         let ours = |name: &str, data: &Value| {
             (name == "session" && data["session_id"] == json!(id)) || (name == "changeset" && data["session_id"] == json!(id)) || name == "lagged"
@@ -52,7 +52,7 @@ pub fn ask(remote: &Remote, text: &str, apply: bool, tenant: Option<String>, sit
     }
 }
 
-fn conclude(remote: &Remote, client: &Client, session: &Value, asked: bool) -> Result<(), Failure> {
+fn conclude(remote: &Remote, client: &Client, session: &Value, asked: bool, first: &Value) -> Result<(), Failure> {
     let set = match session["changeset_id"].as_str() {
         Some(changeset_id) => client.fetch(&format!("/api/v1/changesets/{changeset_id}"))?,
         None => Value::Null,
@@ -62,7 +62,10 @@ fn conclude(remote: &Remote, client: &Client, session: &Value, asked: bool) -> R
             show_verdict(session);
         }
         if set.is_null() {
-            say!("\n{}", session["text"].as_str().unwrap_or_default());
+            // A short answer is the first sentence and the last.
+            if session["text"] != *first {
+                say!("\n{}", session["text"].as_str().unwrap_or_default());
+            }
         } else {
             let view = &set["view"];
             say!("\n{}: {}", view["status"].as_str().unwrap_or_default(), view["outcome"].as_str().unwrap_or_default());

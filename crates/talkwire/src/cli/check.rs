@@ -22,7 +22,7 @@ pub struct Arguments {
     /// The device's id (a MAC address in any form, or a free id).
     device_id: String,
     /// The broker: mqtt:// or mqtts://, with name:password@ when it asks for them.
-    #[arg(long, value_name = "URL", env = "TALKWIRE_BROKER", default_value = "mqtt://127.0.0.1:1883")]
+    #[arg(long, value_name = "URL", env = "TALKWIRE_BROKER", hide_env_values = true, default_value = "mqtt://127.0.0.1:1883")]
     broker: String,
     /// The device's tenant.
     #[arg(long)]

@@ -1,13 +1,14 @@
 //! `talkwire device`: this Linux machine as a device.
 
 use super::notify::Notify;
+use super::say::say;
 use super::{Failure, run};
 use crate::serve;
 use anyhow::Context;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use talkwire_device::DeviceConfig;
-use talkwire_linux::{LinuxError, Root, Settings, run_with};
+use talkwire_linux::{ExecClass, LinuxError, Root, Settings, run_with};
 
 /// Where the package puts the configuration.
 const USUAL: &str = "/etc/talkwire/device.toml";
@@ -18,8 +19,8 @@ pub struct DeviceFlags {
     /// Configuration file [default: /etc/talkwire/device.toml when it is there].
     #[arg(long, value_name = "FILE", env = "TALKWIRE_DEVICE_CONFIG")]
     config: Option<PathBuf>,
-    /// The broker, for example mqtt://127.0.0.1:1883 or mqtts://broker.example:8883.
-    #[arg(long, value_name = "URL", env = "TALKWIRE_BROKER")]
+    /// The broker: mqtt(s)://[user[:password]@]host[:port]. A password stands better in a file, as broker.password_file.
+    #[arg(long, value_name = "URL", env = "TALKWIRE_BROKER", hide_env_values = true)]
     broker: Option<String>,
     /// Tenant.
     #[arg(long, value_name = "NAME", env = "TALKWIRE_TENANT")]
@@ -39,6 +40,12 @@ pub struct DeviceFlags {
     /// Check the configuration and print what file and flags come to, as JSON.
     #[arg(long)]
     print_config: bool,
+    /// Print entries for the server's catalogue from [exec]: put them into DIR/tools/NAME.toml for `talkwire serve --catalog DIR`.
+    #[arg(long, conflicts_with_all = ["print_config", "example_config"])]
+    print_catalog: bool,
+    /// With --print-catalog: what you know that a tool does to the world: read, test or act [default: act, for administrators].
+    #[arg(long, value_name = "OP=CLASS", requires = "print_catalog", value_parser = decided)]
+    class: Vec<(String, ExecClass)>,
     /// Print JSON for programs: one line when the device is connected.
     #[arg(long)]
     json: bool,
@@ -63,6 +70,12 @@ impl DeviceFlags {
     }
 }
 
+/// `fan.read=read`
+fn decided(text: &str) -> Result<(String, ExecClass), String> {
+    let (op, class) = text.split_once('=').ok_or("write it as OP=CLASS, for example fan.read=read")?;
+    Ok((op.to_owned(), class.parse()?))
+}
+
 fn misuse(error: talkwire_linux::SettingsError) -> Failure {
     Failure::Misuse(error.to_string())
 }
@@ -75,6 +88,11 @@ pub fn device(flags: &DeviceFlags) -> Result<(), Failure> {
     }
     let root = Root::default();
     let settings = flags.settings()?;
+    if flags.print_catalog {
+        let text = settings.catalogue(&flags.class.iter().cloned().collect()).map_err(misuse)?;
+        say!("{}", text.trim_end());
+        return Ok(());
+    }
     let config = settings.device(&root).map_err(misuse)?;
     if flags.print_config {
         let device = json!({"key": config.key.to_string(), "device_type": config.device_type, "data": config.data_dir});
@@ -87,7 +105,7 @@ pub fn device(flags: &DeviceFlags) -> Result<(), Failure> {
 
 async fn until_stopped(root: &Root, settings: &Settings, config: DeviceConfig, as_json: bool) -> Result<(), Failure> {
     let notify = Notify::of_this_process();
-    let (key, device_type, url) = (config.key.to_string(), config.device_type.clone(), settings.broker.url.clone());
+    let (key, device_type, url) = (config.key.to_string(), config.device_type.clone(), settings.broker.address().map_err(misuse)?);
     let running = run_with(root, settings, config).await.map_err(explain)?;
     notify.say(&format!("READY=1\nSTATUS={key} connects to {url}"));
     if !as_json {
@@ -98,7 +116,7 @@ async fn until_stopped(root: &Root, settings: &Settings, config: DeviceConfig, a
         device.online().await;
         notify.say(&format!("STATUS={key} is connected to {url}"));
         match as_json {
-            true => println!("{}", json!({"online": true, "device": key, "device_type": device_type, "broker": url})),
+            true => println!("{}", json!({"online": true, "device": key, "device_type": device_type, "broker": url.to_string()})),
             false => println!("{key} is online"),
         }
         std::future::pending::<()>().await;

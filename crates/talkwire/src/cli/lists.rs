@@ -39,7 +39,7 @@ pub enum ChangesetCommand {
     },
 }
 
-fn text(value: &Value, name: &str) -> String {
+pub(super) fn text(value: &Value, name: &str) -> String {
     match &value[name] {
         Value::String(text) => text.clone(),
         Value::Null => String::new(),
@@ -48,7 +48,7 @@ fn text(value: &Value, name: &str) -> String {
 }
 
 /// Columns as wide as their widest cell; a Chinese character counts as two.
-fn table(heads: &[&str], rows: &[Vec<String>]) {
+pub(super) fn table(heads: &[&str], rows: &[Vec<String>]) {
     let width = |cell: &str| cell.chars().map(|c| if c as u32 >= 0x1100 { 2 } else { 1 }).sum::<usize>();
     let widths: Vec<usize> = (0..heads.len()).map(|at| rows.iter().map(|row| width(&row[at])).chain([width(heads[at])]).max().unwrap_or(0)).collect();
     let line = |cells: Vec<&str>| {
@@ -61,7 +61,7 @@ fn table(heads: &[&str], rows: &[Vec<String>]) {
     }
 }
 
-fn print(value: &Value) -> Result<(), Failure> {
+pub(super) fn print(value: &Value) -> Result<(), Failure> {
     say!("{}", serde_json::to_string_pretty(value).map_err(anyhow::Error::from)?);
     Ok(())
 }
@@ -92,13 +92,19 @@ fn ago(ms: &Value) -> String {
     }
 }
 
+/// Whether it looks like the name of a device.
+pub(super) fn check_name(name: &str) -> Result<(), Failure> {
+    if name.split('/').count() != 3 || name.contains(['?', '#', ' ']) {
+        return Err(Failure::Refused(format!("{name:?} is not a device; name it as `talkwire devices` shows it, tenant/site/device_id")));
+    }
+    Ok(())
+}
+
 /// `talkwire devices`
 pub fn devices(remote: &Remote, one: Option<&str>) -> Result<(), Failure> {
     let client = Client::new(remote);
     if let Some(name) = one {
-        if name.split('/').count() != 3 || name.contains(['?', '#', ' ']) {
-            return Err(Failure::Refused(format!("{name:?} is not a device; name it as `talkwire devices` shows it, tenant/site/device_id")));
-        }
+        check_name(name)?;
         return print(&client.fetch(&format!("/api/v1/devices/{name}"))?);
     }
     let list = all(&client, "/api/v1/devices")?;

@@ -78,7 +78,7 @@ impl Turn {
             Event::Ask(who, ask, reply) => self.take_ask(core, now_ms, who, ask, reply),
             Event::Complain { who, text, place, reply } => {
                 let devices: Vec<_> = core.devices().collect();
-                let understood = understand_sentence(&text, &devices);
+                let understood = understand_sentence(&text, &devices, now_ms);
                 self.take_ask(core, now_ms, who, Ask::OpenSession { text, place, understood }, reply);
             }
             Event::Read(read, reply) => {
@@ -129,7 +129,7 @@ impl Turn {
                 }
                 Effect::Understand { message_id, text } => {
                     let devices: Vec<_> = core.devices().collect();
-                    let understood = understand_sentence(&text, &devices);
+                    let understood = understand_sentence(&text, &devices, now_ms);
                     effects.extend(core.handle(now_ms, Input::Understood { message_id, understood }));
                 }
                 Effect::Withhold => withheld = true,

@@ -124,3 +124,23 @@ async fn connection_states_are_retained_and_true() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whether_a_named_device_is_online_is_answered_in_three_languages() {
+    let house = House::new().await;
+    let device = house.client("fan").await;
+    device.say_json("rtk/v1/home/flat/fan-1/lwt", json!({"status": "online"})).await.unwrap();
+    let mut room = house.client("reader").await;
+    room.subscribe("chatroom/messages/out").await;
+    let guest = house.client("asker").await;
+    for (question, answer) in [
+        ("@AI is fan-1 online?", "fan-1 is online, for "),
+        ("@AI fan-1 在線嗎？", "fan-1 在線上，已經 "),
+        ("@AI 设备 fan-1 在线吗？", "fan-1 在线，已经 "),
+        ("@AI is toaster online?", "I know no device called “toaster”. I know: fan-1."),
+    ] {
+        guest.say_json("chatroom/messages/in", json!({"client_id": "asker", "username": "Ann", "message": question})).await.unwrap();
+        let (_, said) = room.until(question, |_, value| value["type"] == json!("ai_response")).await;
+        assert!(said["content"].as_str().unwrap().contains(answer), "{question}: {said}");
+    }
+}

@@ -20,7 +20,24 @@ fn said(output: &Output) -> String {
 
 #[test]
 fn every_command_shows_an_example_in_its_help() {
-    for command in ["demo", "serve", "home", "ask", "devices", "sessions", "changesets", "receipt", "audit", "config", "broker", "check", "device", "keys"] {
+    for command in [
+        "demo",
+        "serve",
+        "home",
+        "ask",
+        "devices",
+        "sessions",
+        "changesets",
+        "receipt",
+        "audit",
+        "config",
+        "broker",
+        "check",
+        "device",
+        "tools",
+        "call",
+        "keys",
+    ] {
         let output = talkwire(&[command, "--help"]);
         assert!(output.status.success());
         assert!(said(&output).contains("Example"), "{command} --help shows no example");
@@ -40,13 +57,14 @@ fn a_device_that_is_meant_wrongly_ends_with_2_and_says_what_to_write() {
     for (output, hint) in [
         (talkwire(&["device", "--bogus"]), "--help"),
         (talkwire(&["device", "--config", "nowhere.toml"]), "nowhere.toml"),
-        (talkwire(&["device", "--device-id", "edge-1", "--broker", "broker.example"]), "mqtt://HOST"),
+        (talkwire(&["device", "--device-id", "edge-1", "--broker", "http://hub:hunter2@broker.example"]), "mqtt://host"),
+        (talkwire(&["device", "--device-id", "edge-1", "--broker", "mqtt://hub:hunter2@broker.example:port"]), "mqtt://host"),
         (talkwire(&["device", "--device-id", "../../etc/passwd"]), "device.device_id"),
         (file("[broker]\nurl = 5\n"), "line 2"),
         (file("[exec.'fan.read']\nclass = 'read'\nrun = ['fan; reboot']\n"), "line 1"),
     ] {
         assert_eq!(output.status.code(), Some(2), "{}", said(&output));
-        assert!(said(&output).contains(hint), "{}", said(&output));
+        assert!(said(&output).contains(hint) && !said(&output).contains("hunter2"), "{}", said(&output));
     }
     let example = talkwire(&["device", "--example-config"]);
     let printed = file(&said(&example));
@@ -67,6 +85,50 @@ fn a_taken_port_is_named_with_the_flag_that_helps() {
         assert_eq!(output.status.code(), Some(1));
         let text = said(&output);
         assert!(text.contains("E_PORT_TAKEN") && text.contains(&addr) && text.contains("taken") && text.contains(flag), "{text}");
+    }
+}
+
+#[test]
+fn a_broker_that_is_there_already_is_offered_when_its_port_is_taken() {
+    let holder = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = holder.local_addr().unwrap().port();
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join(".env"), format!("MQTT_BROKER=localhost\nMQTT_PORT={port}\n")).unwrap();
+    let text = said(&run_in(dir.path(), &["serve", "--http", "127.0.0.1:0", "--ws", "127.0.0.1:0"]));
+    assert!(text.contains("E_PORT_TAKEN") && text.contains(&format!("serve --broker mqtt://localhost:{port}")), "{text}");
+}
+
+#[test]
+fn an_address_that_is_none_is_said_once_and_without_its_password() {
+    for command in
+        [&["serve", "--broker"][..], &["check", "edge-1", "--tenant", "a", "--site", "b", "--broker"], &["device", "--device-id", "edge-1", "--broker"]]
+    {
+        let text = said(&talkwire(&[command, &["http://hub:hunter2@x:1"]].concat()));
+        assert_eq!(text.matches("neither mqtt nor mqtts").count(), 1, "{text}");
+        assert!(!text.contains("hunter2"), "{text}");
+    }
+}
+
+#[test]
+fn the_help_shows_no_password_of_the_environment() {
+    for command in ["serve", "device", "check", "demo"] {
+        let output = Command::new(env!("CARGO_BIN_EXE_talkwire")).args([command, "--help"]).env("TALKWIRE_BROKER", "mqtt://hub:hunter2@h").output().unwrap();
+        assert!(said(&output).contains("TALKWIRE_BROKER") && !said(&output).contains("hunter2"), "{command}");
+    }
+}
+
+#[test]
+fn a_catalogue_that_weakens_a_tool_is_refused_at_the_start() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(dir.path().join("own/tools")).unwrap();
+    let entry = "\n[[tool]]\nop = \"wifi.set_channel\"\nclass = \"read\"\npermission = \"read\"\ntypical_ms = 1\ntimeout_ms = 1000\ntitle = { zh-TW = \"x\", zh-CN = \"x\", en = \"x\" }\n";
+    std::fs::write(dir.path().join("own/tools/mine.toml"), entry).unwrap();
+    let free = ["--http", "127.0.0.1:0", "--mqtt", "127.0.0.1:0", "--ws", "127.0.0.1:0", "--catalog", "own"];
+    for command in ["serve", "demo"] {
+        let output = run_in(dir.path(), &[&[command][..], &free].concat());
+        let text = said(&output);
+        assert_eq!(output.status.code(), Some(1), "{text}");
+        assert!(text.contains("mine.toml, line 2") && text.contains("wifi.set_channel") && text.contains("class is \"act\""), "{text}");
     }
 }
 
@@ -155,4 +217,15 @@ async fn an_audit_that_was_emptied_is_found_by_the_heads_beside_the_database() {
     let output = verify();
     assert_eq!(output.status.code(), Some(1), "{}", said(&output));
     assert!(said(&output).contains("a head was signed at row"), "{}", said(&output));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_short_answer_is_printed_once() {
+    let house = House::new().await;
+    let device = house.client("fan").await;
+    device.say_json("rtk/v1/home/flat/fan-1/lwt", json!({"status": "online"})).await.unwrap();
+    let (server, token) = (format!("http://{}", house.http()), house.token());
+    let output = tokio::task::spawn_blocking(move || talkwire(&["ask", "is fan-1 online?", "--server", &server, "--token", &token])).await.unwrap();
+    assert!(output.status.success(), "{}", said(&output));
+    assert_eq!(said(&output).matches("fan-1 is online").count(), 1, "{}", said(&output));
 }
