@@ -16,3 +16,4 @@ mod outside;
 pub mod payload_keys;
 pub mod probe;
 pub mod serve;
+pub mod topology;

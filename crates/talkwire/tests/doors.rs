@@ -14,6 +14,8 @@ mod durable;
 mod harness;
 #[path = "doors/mosquitto.rs"]
 mod mosquitto;
+#[path = "doors/network.rs"]
+mod network;
 #[path = "doors/outside.rs"]
 mod outside;
 #[allow(dead_code, reason = "the broker's own tests use all of it")]
