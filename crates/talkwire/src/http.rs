@@ -5,11 +5,11 @@ mod changesets;
 mod chat;
 mod devices;
 mod events;
+mod network;
 mod problem;
 mod sessions;
 mod speedtest;
 mod system;
-mod topology;
 mod who;
 
 pub use problem::Problem;
@@ -74,7 +74,7 @@ pub fn router(house: Shared) -> Router {
         .route("/commands", get(devices::all_commands).post(devices::send_command))
         .route("/commands/{id}", get(devices::command))
         .route("/commands/{id}/cancel", post(devices::cancel_command))
-        .route("/topology", get(topology::places))
+        .route("/network", get(network::places))
         .route("/tools", get(system::tools))
         .route("/causes", get(system::causes))
         .route("/flows", get(system::flows))

@@ -10,7 +10,7 @@ const DOOR: &str = "/api/v1/devices/home/lab/aabbccddeeff/telemetry/temperature"
 async fn a_long_time_of_telemetry_is_answered_in_as_many_points_as_are_drawn() {
     let house = House::new().await;
     let device = house.client("d").await;
-    let start = 1_800_000_000_000_i64;
+    let start = 1_700_000_000_000_i64;
     for n in 0..60 {
         let sample = json!({"schema": "telemetry.temperature/1.0", "ts": start + n * 1_000, "value": n, "unit": "celsius"});
         device.say_json(&format!("{BASE}/telemetry/temperature"), sample).await.unwrap();
@@ -43,7 +43,7 @@ async fn the_network_of_a_place_is_drawn_from_what_its_devices_see() {
         device.say_json(&format!("{BASE}/topology/update"), picture(ap)).await.unwrap();
     }
     // The two came within one step of a week, so that only the last is looked at: it draws the network, and no change.
-    let (_, week) = house.guest("GET", "/api/v1/topology?hours=168", json!({})).await;
+    let (_, week) = house.guest("GET", "/api/v1/network?hours=168", json!({})).await;
     let place = &week["items"][0];
     assert_eq!((&place["tenant"], &place["site"], &place["cut"]), (&json!("home"), &json!("lab"), &json!(false)));
     assert_eq!((place["nodes"].as_array().unwrap().len(), place["links"].as_array().unwrap().len()), (3, 2), "{place}");
@@ -58,11 +58,11 @@ async fn the_network_of_a_place_is_drawn_from_what_its_devices_see() {
     assert_eq!(place["changes"], json!([]));
     let roam = json!({"schema": "evt.wifi.roam/1.0", "ts": 1, "severity": "info", "data": {"client_mac": "02000000a001", "from_ap": "aabbccddeeff", "to_ap": "020000000002"}});
     device.say_json(&format!("{BASE}/evt/wifi.roam"), roam).await.unwrap();
-    let (_, hour) = house.guest("GET", "/api/v1/topology?tenant=home&site=lab&hours=1", json!({})).await;
+    let (_, hour) = house.guest("GET", "/api/v1/network?tenant=home&site=lab&hours=1", json!({})).await;
     let moved = &hour["items"][0]["changes"][0];
     assert_eq!((&moved["what"], &moved["device_id"], &moved["to"]), (&json!("moved"), &json!("02000000a001"), &json!("020000000002")));
-    let (_, elsewhere) = house.guest("GET", "/api/v1/topology?site=other", json!({})).await;
+    let (_, elsewhere) = house.guest("GET", "/api/v1/network?site=other", json!({})).await;
     assert_eq!(elsewhere["items"], json!([]));
-    let (status, problem) = house.guest("GET", "/api/v1/topology?hours=0", json!({})).await;
+    let (status, problem) = house.guest("GET", "/api/v1/network?hours=0", json!({})).await;
     assert_eq!((status, &problem["code"]), (400, &json!("E_BAD_REQUEST")));
 }

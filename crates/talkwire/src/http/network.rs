@@ -1,9 +1,9 @@
-//! `GET /api/v1/topology`: the nodes and links of each place as its devices tell them, who said it, and what changed.
+//! `GET /api/v1/network`: the nodes and links of each place as its devices tell them, who said it, and what changed.
 
 use super::problem::{Params, Problem};
 use super::who::{Who, ok};
 use super::{Answer, Shared, read};
-use crate::topology::{self, Place, Report, Told};
+use crate::network::{self, Place, Report, Told};
 use axum::extract::State;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -57,7 +57,7 @@ pub async fn places(State(house): State<Shared>, Params(wanted): Params<Wanted>,
             for key in place.known.iter().map(|device| device.key.clone()).take(SPEAKERS).collect::<Vec<_>>() {
                 hear(reader, &key, from_ms, now_ms, &mut place)?;
             }
-            let mut value = topology::draw(&place, from_ms);
+            let mut value = network::draw(&place, from_ms);
             (value["tenant"], value["site"]) = (json!(tenant), json!(site));
             Ok(value)
         });

@@ -129,7 +129,7 @@ fn between(old: &Report, new: &Report) -> Vec<Change> {
 mod tests {
     use super::super::tests::report;
     use super::*;
-    use crate::topology::Told;
+    use crate::network::Told;
     use serde_json::json;
 
     fn brief(changes: &[Change]) -> Vec<(i64, &str, &str, Option<&str>, Option<&str>)> {
