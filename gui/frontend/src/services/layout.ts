@@ -33,11 +33,11 @@ export interface Layout {
   lines: Line[]
 }
 
-export const SIZE = { card: { w: 188, h: 64 }, client: { w: 188, h: 50 }, group: { h: 34 }, gap: { x: 44, y: 8 }, link: 100, bend: 44, indent: 26 }
+export const SIZE = { card: { w: 188, h: 64 }, client: { w: 216, h: 50 }, group: { h: 34 }, gap: { x: 44, y: 8 }, link: 100, stem: 46, bend: 44, indent: 26, margin: 34 }
 const PAD = 16
 
 /** Columns of an unfolded group: few enough to read, many enough not to become a tower. */
-const columnsOf = (count: number) => (count <= 8 ? 1 : count <= 24 ? 2 : 3)
+const columnsOf = (count: number) => (count <= 8 ? 1 : count <= 24 ? 2 : count <= 60 ? 3 : 4)
 const groupWidth = (count: number, open: boolean) => (open ? columnsOf(count) : 1) * (SIZE.client.w + SIZE.gap.y) - SIZE.gap.y
 
 type IsOpen = (id: string) => boolean
@@ -59,7 +59,8 @@ function tiered(forest: Forest, isOpen: IsOpen): Layout {
     const middle = x + widthOf(branch) / 2
     layout.boxes.push({ id, kind: 'node', leaf: branch, parent, x: middle - SIZE.card.w / 2, y, w: SIZE.card.w, h: SIZE.card.h, count: 0, open: false })
     const bottom = y + SIZE.card.h
-    const top = bottom + SIZE.link
+    // Between a device and its clients stands no word: where nothing else hangs there, they come closer.
+    const top = bottom + (branch.branches.length ? SIZE.link : SIZE.stem)
     let at = x + (widthOf(branch) - sum(widths)) / 2
     for (const child of branch.branches) {
       const below = place(child, id, at, top)
@@ -95,8 +96,8 @@ function tiered(forest: Forest, isOpen: IsOpen): Layout {
     x += widthOf(root) + SIZE.gap.x
   }
   if (forest.loose.length) {
-    const width = groupWidth(forest.loose.length, isOpen(''))
-    group('', forest.loose, x, PAD, width)
+    const floor = Math.max(0, ...layout.boxes.map((box) => box.y + box.h))
+    group('', forest.loose, PAD, floor ? floor + SIZE.gap.x : PAD, groupWidth(forest.loose.length, isOpen('')))
   }
   return measured(layout)
 }
@@ -106,7 +107,7 @@ function stacked(forest: Forest, isOpen: IsOpen, room: number): Layout {
   let y = PAD
   const put = (box: Omit<Box, 'x' | 'y' | 'w'>, depth: number): Box => {
     const x = PAD / 2 + Math.min(depth, 5) * SIZE.indent
-    const full = { ...box, x, y, w: Math.max(150, room - x - PAD / 2) }
+    const full = { ...box, x, y, w: Math.max(150, room - x - SIZE.margin) }
     layout.boxes.push(full)
     y += box.h + SIZE.gap.y + 4
     return full
@@ -145,26 +146,32 @@ function measured(layout: Layout): Layout {
   return layout
 }
 
-/** A dashed arrow from one box to another: beside each other straight across the gap, else around the outside. */
-export function arrowOf(from: Box, to: Box): { d: string; x: number; y: number } {
-  const sideways = from.y === to.y && Math.abs(from.x - to.x) < from.w + SIZE.gap.x * 1.5 && from.x !== to.x
-  const right = to.x > from.x
-  // Two arrows between the same two lie beside each other.
-  const shift = right ? -9 : 9
-  if (sideways) {
-    const [x1, x2] = right ? [from.x + from.w, to.x] : [from.x, to.x + to.w]
-    const y = from.y + from.h / 2 + shift
-    return { d: `M${x1} ${y}L${x2} ${y}`, x: (x1 + x2) / 2, y: y + (right ? -11 : 11) }
+/** A dashed arrow from one box to another, clear of the words on the links; the way back lies beside it. */
+export function arrowOf(from: Box, to: Box, nth = 0): { d: string; x: number; y: number } {
+  const middle = (box: Box) => box.x + box.w / 2
+  if (from.x + from.w === to.x + to.w) {
+    // One below the other: around the right.
+    const [x, y1, y2] = [from.x + from.w, from.y + from.h / 2 + 6, to.y + to.h / 2 - 6]
+    const out = x + SIZE.margin * (0.75 + 0.25 * (nth % 3))
+    return { d: `M${x} ${y1}C${out} ${y1} ${out} ${y2} ${x} ${y2}`, x: x + SIZE.margin * 0.6, y: (y1 + y2) / 2 }
   }
-  if (from.x === to.x || Math.abs(from.x - to.x) < from.w * 0.6) {
-    const x = Math.max(from.x + from.w, to.x + to.w)
-    const out = x + SIZE.gap.x * 0.7
-    const [y1, y2] = [from.y + from.h / 2, to.y + to.h / 2]
-    return { d: `M${from.x + from.w} ${y1}C${out} ${y1} ${out} ${y2} ${to.x + to.w} ${y2}`, x: x + SIZE.gap.x * 0.45, y: (y1 + y2) / 2 }
+  if (from.y === to.y) {
+    const right = to.x > from.x
+    const gap = right ? to.x - from.x - from.w : from.x - to.x - to.w
+    if (gap <= SIZE.gap.x * 1.5) {
+      const y = from.y + from.h / 2 + (right ? -9 : 9)
+      const [x1, x2] = right ? [from.x + from.w, to.x] : [from.x, to.x + to.w]
+      return { d: `M${x1} ${y}L${x2} ${y}`, x: (x1 + x2) / 2, y: y + (right ? -11 : 11) }
+    }
+    // Over what stands between them, or under it.
+    const [edge, lift] = right ? [0, -SIZE.card.h * 0.8] : [from.h, SIZE.card.h * 0.8]
+    const [x1, x2, y] = [middle(from) + (right ? 70 : -70), middle(to) + (right ? -70 : 70), from.y + edge]
+    return { d: `M${x1} ${y}C${x1} ${y + lift} ${x2} ${y + lift} ${x2} ${y}`, x: (x1 + x2) / 2, y: y + lift * 0.75 }
   }
-  const [x1, x2] = right ? [from.x + from.w, to.x] : [from.x, to.x + to.w]
-  const [y1, y2] = [from.y + from.h / 2 + shift, to.y + to.h / 2 + shift]
-  const lift = from.y === to.y ? SIZE.card.h : 0
-  const bend = (x2 - x1) * 0.35
-  return { d: `M${x1} ${y1}C${x1 + bend} ${y1 - lift} ${x2 - bend} ${y2 - lift} ${x2} ${y2}`, x: (x1 + x2) / 2, y: (y1 + y2) / 2 - lift * 0.75 }
+  const up = to.y < from.y
+  const side = (up ? 1 : -1) * (SIZE.card.w / 2 - 7)
+  const [x1, y1] = [middle(from) + side, up ? from.y : from.y + from.h]
+  const [x2, y2] = [middle(to) + side, up ? to.y + to.h : to.y]
+  const bend = (y2 - y1) * 0.45
+  return { d: `M${x1} ${y1}C${x1} ${y1 + bend} ${x2} ${y2 - bend} ${x2} ${y2}`, x: (x1 + x2) / 2, y: (y1 + y2) / 2 }
 }

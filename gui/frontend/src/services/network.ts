@@ -58,12 +58,14 @@ export function sourcesOf(told: { sources?: string[] | null; source?: string | s
 
 export const nameOf = (node: NetNode) => node.name || node.device_id
 
-/** The order of siblings: by tier, then by name, then by id; no locale, so that every reader sees the same picture. */
+/** One order for all readers, whatever their language: the picture is the same for everybody. */
+const order = new Intl.Collator('en', { numeric: true })
+
+/** The order of siblings: by tier, then by name, then by id. */
 function before(one: NetNode, other: NetNode): number {
   const rank = TIERS.indexOf(tierOf(one)) - TIERS.indexOf(tierOf(other))
   if (rank) return rank
-  const [a, b] = [`${nameOf(one)}\n${one.device_id}`, `${nameOf(other)}\n${other.device_id}`]
-  return a < b ? -1 : a > b ? 1 : 0
+  return order.compare(nameOf(one), nameOf(other)) || (one.device_id < other.device_id ? -1 : 1)
 }
 
 /** Hangs every device on the one nearest to the internet that it is linked with. */
@@ -76,8 +78,8 @@ export function forestOf({ nodes, links }: Pick<NetPlace, 'nodes' | 'links'>): F
     join(link.from, link.to, link)
     join(link.to, link.from, link)
   }
-  const order = new Map([...byId.keys()].map((id, index) => [id, index]))
-  for (const [id, ends] of linked) linked.set(id, ends.sort((a, b) => order.get(a.id)! - order.get(b.id)!))
+  const rank = new Map([...byId.keys()].map((id, index) => [id, index]))
+  for (const [id, ends] of linked) linked.set(id, ends.sort((a, b) => rank.get(a.id)! - rank.get(b.id)!))
 
   const placed = new Map<string, Branch>()
   const roots: Branch[] = []
