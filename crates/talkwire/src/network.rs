@@ -76,6 +76,20 @@ struct Link {
     sources: BTreeSet<String>,
 }
 
+/// What is needed of a device to draw it.
+pub fn slim(device: &Device) -> Device {
+    let mut slim = device.clone();
+    slim.tools.clear();
+    slim.features.clear();
+    (slim.attr, slim.state) = (words::only_uplink(&device.attr), words::only_uplink(&device.state));
+    slim
+}
+
+/// Whether other devices may hang on this one, by its type.
+pub fn carries(device: &Device) -> bool {
+    ["router", "gateway", "access_point", "ap", "mesh", "switch", "linux"].iter().any(|word| device.device_type.contains(word))
+}
+
 /// The place as its last pictures show it, and what changed since `from_ms`.
 pub fn draw(place: &Place, from_ms: i64) -> Value {
     let mut nodes: BTreeMap<String, Node> = place.known.iter().map(|device| (device.key.device_id.as_str().to_owned(), own(device))).collect();

@@ -69,7 +69,8 @@ impl Reader {
     }
 
     /// Those of a device's last [`EVENTS_SEARCHED`] events that `pick` wants by their type and arrival, newest first, at most a thousand.
-    pub fn events_picked(&self, device: &DeviceKey, mut pick: impl FnMut(&str, i64) -> bool) -> Result<Vec<EventRow>, StoreError> {
+    /// It is asked no further once it answers `None`.
+    pub fn events_picked(&self, device: &DeviceKey, mut pick: impl FnMut(&str, i64) -> Option<bool>) -> Result<Vec<EventRow>, StoreError> {
         let heads = "SELECT id, event_type, received_ms FROM event
              WHERE device = (SELECT id FROM device_key WHERE tenant = ?1 AND site = ?2 AND device_id = ?3) ORDER BY id DESC LIMIT ?4";
         let names = params![device.tenant.as_str(), device.site.as_str(), device.device_id.as_str(), EVENTS_SEARCHED];
@@ -81,8 +82,10 @@ impl Reader {
             while let Some(row) = rows.next().doing(doing)? {
                 let (id, received_ms): (i64, i64) = (row.get(0).doing(doing)?, row.get(2).doing(doing)?);
                 let event_type = row.get_ref(1).doing(doing)?.as_str().map_err(|source| StoreError::unreadable("an event", source))?;
-                if pick(event_type, received_ms) {
-                    found.extend(event_rows(db, &format!("{EVENT} WHERE e.id = ?1"), [id])?.into_iter().map(|(_, event)| event));
+                match pick(event_type, received_ms) {
+                    Some(true) => found.extend(event_rows(db, &format!("{EVENT} WHERE e.id = ?1"), [id])?.into_iter().map(|(_, event)| event)),
+                    Some(false) => {}
+                    None => break,
                 }
                 if found.len() == bounded(usize::MAX) {
                     break;

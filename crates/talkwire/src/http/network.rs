@@ -20,6 +20,8 @@ const MOST_HOURS: i64 = 168;
 const PICTURES: i64 = 120;
 /// At most so many devices of a place are asked for what they see.
 const SPEAKERS: usize = 200;
+/// So many events from before the time that is asked for are looked through for the picture that was the last then.
+const EARLIER: usize = 500;
 /// A picture that nobody renewed for so long is not drawn.
 const STALE_MS: i64 = 7 * 24 * HOUR_MS;
 /// Events that move somebody, or cut a link.
@@ -43,7 +45,7 @@ pub async fn places(State(house): State<Shared>, Params(wanted): Params<Wanted>,
         let here = |device: &&Device| {
             wanted.tenant.as_ref().is_none_or(|tenant| device.key.tenant == *tenant) && wanted.site.as_ref().is_none_or(|site| device.key.site == *site)
         };
-        json!(core.devices().filter(here).collect::<Vec<_>>())
+        json!(core.devices().filter(here).map(network::slim).collect::<Vec<_>>())
     });
     let known: Vec<Device> = serde_json::from_value(known.await?).map_err(|_| Problem::internal("the devices could not be read"))?;
     let now_ms = house.clock.now_ms();
@@ -54,6 +56,8 @@ pub async fn places(State(house): State<Shared>, Params(wanted): Params<Wanted>,
     }
     let items = read(&house, move |reader| {
         let drawn = places.into_iter().map(|((tenant, site), mut place)| {
+            // Where there are very many, those that others hang on are asked first.
+            place.known.sort_by_key(|device| !network::carries(device));
             for key in place.known.iter().map(|device| device.key.clone()).take(SPEAKERS).collect::<Vec<_>>() {
                 hear(reader, &key, from_ms, now_ms, &mut place)?;
             }
@@ -70,13 +74,19 @@ pub async fn places(State(house): State<Shared>, Params(wanted): Params<Wanted>,
 fn hear(reader: &Reader, key: &DeviceKey, from_ms: i64, now_ms: i64, place: &mut Place) -> Result<(), StoreError> {
     let step_ms = (now_ms - from_ms) / PICTURES + 1;
     let mut taken = BTreeSet::new();
+    let mut earlier = 0;
     let rows = reader.events_picked(key, |event_type, received_ms| {
+        earlier += usize::from(received_ms < from_ms);
+        if earlier > EARLIER {
+            return None;
+        }
         if event_type.starts_with("topology.") {
             let recent = received_ms >= from_ms;
             // Of those from before the time that is asked for, the last one: it says what was there at its start.
-            return received_ms >= now_ms - STALE_MS && taken.insert((event_type.to_owned(), if recent { received_ms / step_ms } else { -1 }));
+            let is_first = received_ms >= now_ms - STALE_MS && taken.insert((event_type.to_owned(), if recent { received_ms / step_ms } else { -1 }));
+            return Some(is_first);
         }
-        received_ms >= from_ms && MOVING.iter().any(|family| event_type.starts_with(family))
+        Some(received_ms >= from_ms && MOVING.iter().any(|family| event_type.starts_with(family)))
     })?;
     for row in rows {
         let EventRow { event_type, data, received_ms, severity, .. } = row;

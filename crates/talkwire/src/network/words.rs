@@ -11,6 +11,9 @@ const MOST_CHARS: usize = 64;
 /// Where the lists of a message may stand.
 const BODIES: [&str; 3] = ["payload", "data", "content"];
 
+/// Where a device tells what it hangs on.
+const UPLINK: [&str; 6] = ["uplink", "parent", "upstream", "backhaul", "uplink_device_id", "parent_device_id"];
+
 /// What a picture says of one device.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub(super) struct Seen {
@@ -83,12 +86,17 @@ pub(super) fn told(data: &Value) -> &[Value] {
 pub(super) fn uplink(device: &Device) -> Option<SeenLink> {
     let own = device.key.device_id.as_str();
     [&device.state, &device.attr].into_iter().find_map(|told| {
-        ["uplink", "parent", "upstream", "backhaul", "uplink_device_id", "parent_device_id"].iter().find_map(|field| {
+        UPLINK.iter().find_map(|field| {
             let value = told.get(field)?;
             let from = value.as_str().and_then(named).or_else(|| id(value, &["device_id", "to", "id"]))?;
             (from != own).then(|| link(value, from, own.to_owned()))
         })
     })
+}
+
+/// Of what a device told, that by which its way up is known.
+pub(super) fn only_uplink(told: &Value) -> Value {
+    UPLINK.iter().filter_map(|field| Some(((*field).to_owned(), told.get(field)?.clone()))).collect::<serde_json::Map<_, _>>().into()
 }
 
 /// A client's address in an event, and where it went.

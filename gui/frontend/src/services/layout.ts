@@ -33,7 +33,7 @@ export interface Layout {
   lines: Line[]
 }
 
-export const SIZE = { card: { w: 188, h: 64 }, client: { w: 216, h: 50 }, group: { h: 34 }, gap: { x: 44, y: 8 }, link: 100, stem: 46, bend: 44, indent: 26, margin: 34 }
+export const SIZE = { card: { w: 188, h: 64 }, client: { w: 240, h: 50 }, group: { h: 34 }, gap: { x: 44, y: 8 }, link: 100, stem: 46, bend: 44, indent: 26, margin: 34 }
 const PAD = 16
 
 /** Columns of an unfolded group: few enough to read, many enough not to become a tower. */
