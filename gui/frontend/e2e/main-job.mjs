@@ -277,10 +277,13 @@ await step('a device shows its figures over an hour, a day and a week, and the t
   const trend = byTest(page, 'trend').first()
   await trend.locator('svg[role="img"]').waitFor()
   for (const hours of ['24', '168', '1']) {
-    const answered = page.waitForResponse((response) => response.url().includes('/telemetry/') && response.url().includes('points='))
-    await byTest(page, 'telemetry-range').locator(`[data-value="${hours}"]`).click()
-    const asked = new URL((await answered).url()).searchParams
-    ensure(Math.round((asked.get('to_ms') - asked.get('from_ms')) / 3_600_000) === Number(hours), `${hours} h were asked for as ${asked}`)
+    const covers = (url) => Math.round((url.searchParams.get('to_ms') - url.searchParams.get('from_ms')) / 3_600_000)
+    const answered = page.waitForResponse((response) => response.url().includes('/telemetry/') && response.ok() && covers(new URL(response.url())) === Number(hours))
+    const choice = byTest(page, 'telemetry-range').locator(`[data-value="${hours}"]`)
+    await choice.click()
+    const { items, step_ms } = await (await answered).json()
+    ensure(items.length > 0 && items.length <= 181 && items[0].min <= items[0].max, `${hours} h came as ${items.length} points of ${step_ms} ms`)
+    ensure((await choice.getAttribute('aria-pressed')) === 'true', `${hours} h is not marked as chosen`)
     await trend.locator('svg[role="img"]').waitFor()
   }
   await byTest(trend, 'trend-table').click()

@@ -87,6 +87,7 @@ describe('the scale of a chart', () => {
   it('has round figures around what was measured', () => {
     expect(niceTicks(12, 87, 4)).toEqual([0, 20, 40, 60, 80, 100])
     expect(niceTicks(0, 0.3, 4)[0]).toBe(0)
+    expect(niceTicks(4, 4, 4)).toEqual([3, 3.5, 4, 4.5, 5])
     for (const [low, high] of [[5, 5], [0, 0], [-71, -58], [1e-3, 2e-3], [0, 94_000_000]] as const) {
       const ticks = niceTicks(low, high, 4)
       expect(ticks.length).toBeGreaterThan(1)

@@ -50,8 +50,9 @@ export function useFormat() {
     return t('unit.minutes', { n: minutes })
   }
 
+  const fine = computed(() => new Intl.NumberFormat(locale.value, { maximumFractionDigits: 4 }))
   const number = (value: number) => figure.value.format(value)
-  const UNIT_SIGNS: Record<string, string> = { celsius: '°C', percent: '%', count: '', clients: '', mbps: 'Mbps' }
+  const UNIT_SIGNS: Record<string, string> = { celsius: '°C', percent: '%', count: '', clients: '', mbps: 'Mbps', dbm: 'dBm', db: 'dB' }
 
   const sign = (unit?: string | null) => UNIT_SIGNS[(unit ?? '').toLowerCase()] ?? unit ?? ''
 
@@ -106,6 +107,7 @@ export function useFormat() {
     number,
     moment: (ms: number) => dayClock.value.format(ms),
     sign,
+    tick: (value: number) => fine.value.format(value),
     quantity,
     percent,
     bytes,

@@ -33,7 +33,7 @@ export interface Layout {
   lines: Line[]
 }
 
-export const SIZE = { card: { w: 188, h: 64 }, client: { w: 240, h: 50 }, group: { h: 34 }, gap: { x: 44, y: 8 }, link: 100, stem: 46, bend: 44, indent: 26, margin: 34 }
+export const SIZE = { card: { w: 188, h: 64 }, client: { w: 240, h: 50 }, group: { h: 34 }, gap: { x: 44, y: 8 }, link: 100, stem: 46, bend: 44, indent: 26, margin: 34, edge: 8 }
 const PAD = 16
 
 /** Columns of an unfolded group: few enough to read, many enough not to become a tower. */
@@ -42,9 +42,12 @@ const groupWidth = (count: number, open: boolean) => (open ? columnsOf(count) : 
 
 type IsOpen = (id: string) => boolean
 
-/** `room`: how wide the picture may be before it is drawn one below the other. */
-export function layoutOf(forest: Forest, isOpen: IsOpen, room: number): Layout {
-  return room < 560 ? stacked(forest, isOpen, room) : tiered(forest, isOpen)
+/** Below this width everything stands one below the other. */
+export const NARROW = 560
+
+/** `room`: how wide the picture may be; `roads`: whether arrows need a margin where it is narrow. */
+export function layoutOf(forest: Forest, isOpen: IsOpen, room: number, roads = true): Layout {
+  return room < NARROW ? stacked(forest, isOpen, room, roads ? SIZE.margin : SIZE.edge) : tiered(forest, isOpen)
 }
 
 function tiered(forest: Forest, isOpen: IsOpen): Layout {
@@ -102,31 +105,32 @@ function tiered(forest: Forest, isOpen: IsOpen): Layout {
   return measured(layout)
 }
 
-function stacked(forest: Forest, isOpen: IsOpen, room: number): Layout {
+function stacked(forest: Forest, isOpen: IsOpen, room: number, margin: number): Layout {
   const layout: Layout = { width: 0, height: 0, boxes: [], lines: [] }
   let y = PAD
   const put = (box: Omit<Box, 'x' | 'y' | 'w'>, depth: number): Box => {
-    const x = PAD / 2 + Math.min(depth, 5) * SIZE.indent
-    const full = { ...box, x, y, w: Math.max(150, room - x - SIZE.margin) }
+    const x = SIZE.edge + Math.min(depth, 5) * SIZE.indent
+    const full = { ...box, x, y, w: Math.max(150, room - x - margin) }
     layout.boxes.push(full)
     y += box.h + SIZE.gap.y + 4
     return full
   }
-  const hook = (key: string, from: Box, to: Box, leaf: Leaf | null) => {
+  // Many lines share one trunk here: what a link is like stands at the edge of its box instead.
+  const hook = (key: string, from: Box, to: Box) => {
     const x = from.x + SIZE.indent / 2
-    layout.lines.push({ key, d: `M${x} ${from.y + from.h}V${to.y + to.h / 2}H${to.x}`, leaf, label: null })
+    layout.lines.push({ key, d: `M${x} ${from.y + from.h}V${to.y + to.h / 2}H${to.x}`, leaf: null, label: null })
   }
   function place(branch: Branch, parent: Box | null, depth: number): void {
     const id = branch.node.device_id
     const box = put({ id, kind: 'node', leaf: branch, parent: parent?.id ?? null, h: SIZE.card.h + (branch.link ? 20 : 0), count: 0, open: false }, depth)
-    if (parent) hook(id, parent, box, branch)
+    if (parent) hook(id, parent, box)
     if (branch.clients.length) group(id, branch.clients, box, depth + 1)
     for (const child of branch.branches) place(child, box, depth + 1)
   }
   function group(id: string, clients: Leaf[], parent: Box | null, depth: number): void {
     const open = isOpen(id)
     const box = put({ id, kind: 'group', leaf: null, parent: id, h: SIZE.group.h, count: clients.length, open }, depth)
-    if (parent) hook(`group ${id}`, parent, box, null)
+    if (parent) hook(`group ${id}`, parent, box)
     if (open) for (const leaf of clients) put({ id: leaf.node.device_id, kind: 'client', leaf, parent: id, h: SIZE.client.h, count: 0, open: false }, depth)
   }
   for (const root of forest.roots) place(root, null, 0)

@@ -3,10 +3,10 @@
 /** About `most` round figures that enclose `low` to `high`. */
 export function niceTicks(low: number, high: number, most: number): number[] {
   const flat = high - low < 1e-9
-  const [from, to] = flat ? [low - (Math.abs(low) * 0.1 || 1), high + (Math.abs(high) * 0.1 || 1)] : [low, high]
+  const [from, to] = flat ? [low - Math.max(1, Math.abs(low) * 0.1), high + Math.max(1, Math.abs(high) * 0.1)] : [low, high]
   const rough = (to - from) / most
   const power = 10 ** Math.floor(Math.log10(rough))
-  const step = power * ([1, 2, 2.5, 5, 10].find((factor) => factor * power >= rough) ?? 10)
+  const step = power * ([1, 2, 5, 10].find((factor) => factor * power >= rough) ?? 10)
   // A share or a count never has a scale below nothing.
   const first = low >= 0 ? Math.max(0, Math.floor(from / step)) : Math.floor(from / step)
   const last = Math.ceil(to / step)
