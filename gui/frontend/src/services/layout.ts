@@ -135,7 +135,7 @@ function stacked(forest: Forest, isOpen: IsOpen, room: number, margin: number): 
   }
   for (const root of forest.roots) place(root, null, 0)
   if (forest.loose.length) group('', forest.loose, null, 0)
-  return measured(layout)
+  return measured(layout, margin)
 }
 
 /** Straight down, a bend to the side, straight down: the last stretch has room for words. */
@@ -144,8 +144,8 @@ function drop(fromX: number, fromY: number, toX: number, toY: number): string {
   return `M${fromX} ${fromY}C${fromX} ${fromY + SIZE.bend * 0.8} ${toX} ${fromY + SIZE.bend * 0.2} ${toX} ${bend}L${toX} ${toY}`
 }
 
-function measured(layout: Layout): Layout {
-  layout.width = Math.max(...layout.boxes.map((box) => box.x + box.w), 0) + PAD
+function measured(layout: Layout, margin = PAD): Layout {
+  layout.width = Math.max(...layout.boxes.map((box) => box.x + box.w), 0) + margin
   layout.height = Math.max(...layout.boxes.map((box) => box.y + box.h), 0) + PAD
   return layout
 }
@@ -156,8 +156,8 @@ export function arrowOf(from: Box, to: Box, nth = 0): { d: string; x: number; y:
   if (from.x + from.w === to.x + to.w) {
     // One below the other: around the right.
     const [x, y1, y2] = [from.x + from.w, from.y + from.h / 2 + 6, to.y + to.h / 2 - 6]
-    const out = x + SIZE.margin * (0.75 + 0.25 * (nth % 3))
-    return { d: `M${x} ${y1}C${out} ${y1} ${out} ${y2} ${x} ${y2}`, x: x + SIZE.margin * 0.6, y: (y1 + y2) / 2 }
+    const out = x + SIZE.margin * (0.7 + 0.2 * (nth % 3))
+    return { d: `M${x} ${y1}C${out} ${y1} ${out} ${y2} ${x} ${y2}`, x: x + SIZE.margin * 0.5, y: (y1 + y2) / 2 }
   }
   if (from.y === to.y) {
     const right = to.x > from.x
