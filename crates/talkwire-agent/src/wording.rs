@@ -163,6 +163,16 @@ pub(crate) fn measure_then(when: &str, language: Language) -> String {
     }
 }
 
+/// The advice, when all that could be changed was tried within the last day and went back.
+pub(crate) fn tried_in_vain(advice: &str, language: Language) -> String {
+    let tried = language.pick(
+        "能替你改的，一天內已經試過，沒有改善，所以已復原，不再重試。",
+        "能替你改的，一天内已经试过，没有改善，所以已还原，不再重试。",
+        "What I could change was tried within the last day, did not help and was undone, so I do not try it again.",
+    );
+    format!("{tried}{}{advice}", language.pick("", "", " "))
+}
+
 pub(crate) fn goodbye(kind: VerdictKind, language: Language) -> String {
     let text = match kind {
         VerdictKind::Healthy => language.pick(

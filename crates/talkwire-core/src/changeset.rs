@@ -26,6 +26,8 @@ use talkwire_proto::{DeviceKey, Site, Tenant};
 pub const APPROVAL_MS: i64 = 300_000;
 /// After this time without confirmation a device goes back, in seconds (`auto_rollback_timeout` of the diagnostics document).
 pub const ROLLBACK_S: u64 = 300;
+/// How long what went back without a gain is not put forward again, in milliseconds.
+const FUTILE_MS: i64 = 86_400_000;
 
 /// Where a set stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -157,9 +159,12 @@ pub struct Operation {
     /// What went wrong.
     #[serde(default)]
     pub error: Option<String>,
-    /// The command that applied it.
+    /// The last command about it.
     #[serde(default)]
     pub command_id: Option<String>,
+    /// The command under which the device's journal keeps it, once it is applied.
+    #[serde(default)]
+    pub applied_by: Option<String>,
 }
 
 /// What a measurement must do for the change to be kept.
@@ -209,7 +214,7 @@ pub struct Measurement {
 /// How a set ended.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Outcome {
-    /// `kept`, `done_no_gain`, `done_not_measured`, `no_gain`, `not_measured`, `apply_failed`, `prepare_failed`, `deadline`, `connection_lost`, `restart`, `by_person`, `undone`, `rejected`, `expired`.
+    /// `kept`, `done_no_gain`, `done_not_measured`, `no_gain`, `not_measured`, `apply_failed`, `prepare_failed`, `deadline`, `connection_lost`, `restart`, `by_person`, `undone`, `by_hand`, `rejected`, `expired`.
     pub kind: String,
     /// One sentence.
     pub text: String,
@@ -312,6 +317,13 @@ impl Changeset {
     /// Whether nothing of it could ever be put back: everything in it is done once.
     pub fn restores_nothing(&self) -> bool {
         self.operations.iter().all(|operation| operation.restores_nothing)
+    }
+
+    /// Whether it went back because nothing got better, less than a day before `now_ms`: what it did is not worth another try yet.
+    pub fn was_futile_at(&self, now_ms: i64) -> bool {
+        let no_gain = self.outcome.as_ref().is_some_and(|outcome| outcome.kind == "no_gain");
+        let ended = self.history.last().map_or(self.created_ms, |line| line.at_ms);
+        self.status == Status::RolledBack && no_gain && now_ms - ended < FUTILE_MS
     }
 
     /// Enters a state and notes when and why.

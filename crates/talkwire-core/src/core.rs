@@ -232,6 +232,7 @@ impl Core {
             Ask::Approve { changeset_id, plan_hash } => self.approve(now_ms, who, &changeset_id, &plan_hash),
             Ask::Reject(id) => self.reject(now_ms, who, &id),
             Ask::Rollback(id) => self.roll_back(now_ms, who, &id),
+            Ask::Settle(id) => self.settle(now_ms, who, &id),
             Ask::Say { room, id, text, reply_to } => {
                 let from = Origin { principal: who.clone(), client_id: String::new() };
                 if let Err(refusal) = self.room_for(now_ms, &room, who, false) {
@@ -368,6 +369,8 @@ impl Core {
         let session = self.sessions.get(session_id).filter(|session| session.status == session::SessionStatus::Active)?;
         let devices: Vec<_> = self.devices.values().filter(|device| device.key.tenant == session.tenant && device.key.site == session.site).collect();
         let changeset = session.changeset_id.as_ref().and_then(|id| self.sets.get(id));
-        Some(then(&crate::moves::Brief { session, devices: &devices, changeset, catalogue: &self.catalogue, now_ms }))
+        let here = |set: &&Changeset| set.tenant == session.tenant && set.site == session.site && set.was_futile_at(now_ms);
+        let futile: Vec<_> = self.sets.values().filter(here).collect();
+        Some(then(&crate::moves::Brief { session, devices: &devices, changeset, futile: &futile, catalogue: &self.catalogue, now_ms }))
     }
 }

@@ -70,6 +70,8 @@ pub enum Ask {
     Reject(String),
     /// Put everything back.
     Rollback(String),
+    /// End a set that cannot be undone: somebody saw to its devices by hand.
+    Settle(String),
     /// Speak in a room.
     Say {
         /// The room.

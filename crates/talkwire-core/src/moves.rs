@@ -15,6 +15,8 @@ pub struct Brief<'a> {
     pub devices: &'a [&'a Device],
     /// Its change set, once proposed.
     pub changeset: Option<&'a Changeset>,
+    /// Change sets of the site that went back within the last day because they did not help.
+    pub futile: &'a [&'a Changeset],
     /// The tools.
     pub catalogue: &'a Catalogue,
     /// Now, in Unix milliseconds.

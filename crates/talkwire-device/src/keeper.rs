@@ -105,8 +105,11 @@ impl Keeper {
         } else if let Hold::Armed { changeset_id, deadline_ms, .. } | Hold::Undoing { changeset_id, deadline_ms, .. } = self.guard.hold() {
             return Err(conflict(changeset_id, *deadline_ms));
         }
-        let args = own_args(&change.args);
-        timed(STEP_TIME, act.clone().check(args.clone())).await?;
+        let kept = guarding.restores.as_deref().map(|command_id| self.kept(&change.op, command_id)).transpose()?;
+        let args = kept.as_ref().map_or_else(|| own_args(&change.args), |operation| own_args(&Args(operation.args.clone())));
+        if kept.is_none() {
+            timed(STEP_TIME, act.clone().check(args.clone())).await?;
+        }
         let previous = timed(STEP_TIME, act.clone().capture(args.clone())).await?;
 
         let now = self.clock.now();
@@ -119,10 +122,25 @@ impl Keeper {
         self.journal.save(record).await.map_err(|error| unwritable(&error))?;
         self.guard.enter(hold);
 
-        match timed(change.timeout, act.apply(args)).await {
+        let done = match kept {
+            Some(operation) => timed(change.timeout, put_back(act, operation.previous)).await,
+            None => timed(change.timeout, act.apply(args)).await,
+        };
+        match done {
             Ok(applied) => Ok(self.applied(&change, &changeset_id, applied, &previous).await),
             Err(error) => Ok(self.not_applied(&change, &changeset_id, error).await),
         }
+    }
+
+    /// What the journal keeps of a confirmed change that is to be undone.
+    fn kept(&self, op: &str, command_id: &str) -> Result<Operation, ToolError> {
+        let gone = || {
+            let hint = format!("the journal has no confirmed change {command_id} by {op} any more; put back by hand what was there before");
+            ToolError::new(Code::NotFound, hint).with("restores", command_id)
+        };
+        let (set, operation) = self.journal.operation(command_id).ok_or_else(gone)?;
+        let fits = set.state == SetState::Committed && operation.op == canonical(op) && !operation.args.contains_key("restores");
+        fits.then(|| operation.clone()).ok_or_else(gone)
     }
 
     fn admit(&self, changeset_id: &str) -> Result<(), ToolError> {
@@ -229,16 +247,19 @@ impl Keeper {
 /// What an Act's arguments say to the journal.
 struct Guarding {
     changeset_id: Option<String>,
+    /// The command of a confirmed change whose section of before is to run again.
+    restores: Option<String>,
     timeout: Duration,
     loss_after: Duration,
 }
 
-const GUARDING: [&str; 3] = ["changeset_id", "auto_rollback_timeout", "controller_loss_timeout"];
+const GUARDING: [&str; 4] = ["changeset_id", "auto_rollback_timeout", "controller_loss_timeout", "restores"];
 
 impl Guarding {
     fn read(args: &Args) -> Result<Self, ToolError> {
         Ok(Self {
             changeset_id: args.contains_key("changeset_id").then(|| changeset_id(args)).transpose()?,
+            restores: args.contains_key("restores").then(|| word(args, "restores")).transpose()?,
             timeout: seconds(args, "auto_rollback_timeout", Some(ROLLBACK_DEFAULT_S))?,
             loss_after: seconds(args, "controller_loss_timeout", Some(LOSS_DEFAULT_S))?,
         })
@@ -250,10 +271,24 @@ fn own_args(args: &Args) -> Args {
 }
 
 fn changeset_id(args: &Args) -> Result<String, ToolError> {
-    match args.get("changeset_id").and_then(Value::as_str) {
+    word(args, "changeset_id")
+}
+
+fn word(args: &Args, name: &str) -> Result<String, ToolError> {
+    match args.get(name).and_then(Value::as_str) {
         Some(id) if !id.is_empty() && id.len() <= 128 && !id.chars().any(char::is_control) && !id.starts_with("unguarded/") => Ok(id.into()),
-        _ => Err(ToolError::invalid_args("args.changeset_id must be 1-128 characters")),
+        _ => Err(ToolError::invalid_args(format!("args.{name} must be 1-128 characters"))),
     }
+}
+
+/// Makes a section run again as a change of its own, proved by its hash.
+async fn put_back(act: Arc<dyn AnyAct>, section: Value) -> Result<Applied, ToolError> {
+    let now = act.restore(section.clone()).await?;
+    if section_hash(&now) == section_hash(&section) {
+        return Ok(Applied::section(now));
+    }
+    let error = ToolError::new(Code::LlmRollbackFailed, "after restoring, the device runs something else than before the change");
+    Err(error.with("wanted", section).with("found", now))
 }
 
 fn seconds(args: &Args, name: &str, missing: Option<f64>) -> Result<Duration, ToolError> {

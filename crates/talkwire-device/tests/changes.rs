@@ -84,6 +84,34 @@ async fn a_confirmed_change_stays_and_says_what_runs() {
 }
 
 #[tokio::test]
+async fn a_confirmed_change_is_undone_from_the_journal_as_a_change_of_its_own() {
+    let mut bench = bench().await;
+    bench.set("c1", "s", 7, 5.0).await;
+    bench.controller.ask("k1", "changeset.commit", json!({"changeset_id": "s"})).await;
+    let undo = |set: &str, command: &str| json!({"changeset_id": set, "auto_rollback_timeout": 0.5, "restores": command});
+
+    let answer = bench.controller.ask("u1", "lamp.set_level", undo("s.undo.1", "c1")).await;
+    let result = &answer["result"];
+    assert_eq!((&result["applied"], &result["previous"], &result["config_hash"]), (&json!({"level": 0}), &json!({"level": 7}), &json!(hash(0))));
+    assert_eq!(bench.undone().await["changeset_id"], "s.undo.1", "an undo that nobody confirms is undone itself");
+    assert_eq!(bench.lamp.level(), 7);
+
+    bench.restart().await;
+    bench.controller.ask("u2", "lamp.set_level", undo("s.undo.2", "c1")).await;
+    bench.controller.ask("k2", "changeset.commit", json!({"changeset_id": "s.undo.2"})).await;
+    tokio::time::sleep(Duration::from_millis(800)).await;
+    assert_eq!(bench.lamp.level(), 0);
+
+    bench.set("c3", "t", 9, 5.0).await;
+    bench.controller.ask("r3", "changeset.rollback", json!({"changeset_id": "t"})).await;
+    for (id, command) in [("x1", "never"), ("x2", "c3"), ("x3", "u2")] {
+        let refused = bench.controller.ask(id, "lamp.set_level", undo(id, command)).await;
+        assert_eq!(refused["error"]["code"], "E_NOT_FOUND", "{command} is no confirmed change");
+    }
+    assert_eq!((bench.lamp.level(), bench.lamp.applied.load(Ordering::SeqCst)), (0, 2));
+}
+
+#[tokio::test]
 async fn what_nobody_confirms_comes_back_at_the_deadline_by_request_and_in_reverse_order() {
     let mut bench = bench().await;
     bench.set("c1", "s", 7, 0.5).await;

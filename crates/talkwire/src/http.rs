@@ -87,6 +87,7 @@ pub fn router(house: Shared) -> Router {
         .route("/changesets/{id}/approve", post(changesets::approve))
         .route("/changesets/{id}/reject", post(changesets::reject))
         .route("/changesets/{id}/rollback", post(changesets::rollback))
+        .route("/changesets/{id}/settle", post(changesets::settle))
         .route("/receipts/{id}", get(changesets::receipt))
         .route("/receipts/verify", post(changesets::verify))
         .route("/rooms", get(chat::rooms))

@@ -4,10 +4,11 @@ use super::View;
 use super::verdict::{Finding, bind, holding};
 use crate::evidence::Evidence;
 use crate::flow::{Expression, Remedy, Scope};
+use crate::wording;
 use crate::wording::fill::Filler;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
-use talkwire_core::changeset::Expectation;
+use talkwire_core::changeset::{Expectation, Operation};
 use talkwire_core::moves::{Move, Proposal, ProposedOperation};
 use talkwire_core::session::Verdict;
 
@@ -17,11 +18,16 @@ impl<'a> View<'a, '_> {
         let by_hand = || vec![Move::Finish { text: self.last_words(verdict) }];
         let Some(finding) = self.finding_of(verdict, evidence, scope) else { return by_hand() };
         bind(scope, &finding, self.site.router_id());
+        let mut futile = false;
         for remedy in self.library.remedies.iter().filter(|remedy| remedy.cause == finding.cause.cause) {
             if remedy.when.as_ref().is_some_and(|when| scope.test(when) != Some(true)) {
                 continue;
             }
             let Some(operations) = self.operations(remedy, &finding, evidence, scope) else { continue };
+            if operations.iter().any(|operation| self.was_futile(operation)) {
+                futile = true;
+                continue;
+            }
             match self.baseline(remedy, verdict, &finding, scope) {
                 Baseline::Ask(call) => return vec![call],
                 Baseline::Waiting => return Vec::new(),
@@ -43,7 +49,16 @@ impl<'a> View<'a, '_> {
                 }
             }
         }
+        if futile {
+            return vec![Move::Finish { text: wording::tried_in_vain(&self.last_words(verdict), self.language()) }];
+        }
         by_hand()
+    }
+
+    /// Whether the same was done to the same device within the last day, and went back because nothing got better.
+    fn was_futile(&self, proposed: &ProposedOperation) -> bool {
+        let same = |done: &Operation| done.key == proposed.device && done.op == proposed.op && done.args == proposed.args;
+        self.brief.futile.iter().flat_map(|set| &set.operations).any(same)
     }
 
     /// What the verdict rests on, found again in the same evidence.

@@ -84,7 +84,9 @@ impl<'a> View<'a, '_> {
         let shown = self.cite(&finding.hypothesis.cites, finding, evidence);
         let device = said.or_else(|| shown.iter().map(|view| view.device_id.clone()).find(|id| !id.is_empty()));
         let item = finding.item.as_ref().map(|(key, item)| (key.as_str(), item));
-        let filler = Filler { evidence, item: item.map(|(_, item)| item), extra: &[("id", item.map_or("", |(key, _)| key))] };
+        // A room has no name but its key.
+        let name = item.map(|(key, item)| ("name", item.text("name").unwrap_or(key)));
+        let filler = Filler { evidence, item: item.map(|(_, item)| item), extra: name.as_slice() };
         let title = finding.cause.title.text(language);
         let others = findings.iter().filter(|other| other.cause.cause != finding.cause.cause);
         Verdict {

@@ -54,6 +54,28 @@ fn a_change_without_gain_is_judged_so() {
 }
 
 #[test]
+fn what_went_back_without_a_gain_is_not_put_forward_again() {
+    let mind = Mind::builtin();
+    let mut first = crowded("en");
+    first.run(&mind);
+    let mut done = first.changeset.take().unwrap();
+    done.enter(Status::RolledBack, 1, "no gain");
+
+    let mut again = crowded("en");
+    again.futile.push(done.clone());
+    again.run(&mind);
+    assert_eq!(again.cause(), first.cause());
+    assert!(again.proposals.iter().all(|proposal| proposal.operations[0].args != done.operations[0].args), "the same channel is not tried twice");
+    assert!(again.session.closing.contains("tried within the last day"), "{}", again.session.closing);
+
+    let mut other = crowded("en");
+    done.operations[0].args.insert("channel".into(), json!(11));
+    other.futile.push(done);
+    other.run(&mind);
+    assert_eq!(other.proposals[0].operations[0].after_text, "1", "another change than the one that went back is put forward");
+}
+
+#[test]
 fn a_computer_that_is_away_for_a_moment_is_waited_for() {
     let mind = Mind::builtin();
     let mut play = crowded("en");

@@ -20,6 +20,8 @@ pub struct Play {
     pub devices: Vec<Device>,
     pub catalogue: Catalogue,
     pub changeset: Option<Changeset>,
+    /// Sets that went back lately because they did not help.
+    pub futile: Vec<Changeset>,
     pub answers: Answers,
     pub proposals: Vec<Proposal>,
     pub judged: Option<Option<f64>>,
@@ -105,6 +107,7 @@ impl Play {
             ],
             catalogue: Catalogue::builtin(),
             changeset: None,
+            futile: Vec::new(),
             answers: healthy.into_iter().map(|(key, value)| (key, vec![Ok(value)])).collect(),
             proposals: Vec::new(),
             judged: None,
@@ -136,7 +139,14 @@ impl Play {
     /// The moves for the record as it stands.
     pub fn next(&self, mind: &Mind) -> Vec<Move> {
         let devices: Vec<&Device> = self.devices.iter().collect();
-        mind.next(&Brief { session: &self.session, devices: &devices, changeset: self.changeset.as_ref(), catalogue: &self.catalogue, now_ms: 1 })
+        mind.next(&Brief {
+            session: &self.session,
+            devices: &devices,
+            changeset: self.changeset.as_ref(),
+            futile: &self.futile.iter().collect::<Vec<_>>(),
+            catalogue: &self.catalogue,
+            now_ms: 1,
+        })
     }
 
     /// Runs until nothing more happens by itself.
@@ -242,6 +252,7 @@ impl Play {
             summary: None,
             error,
             command_id: None,
+            applied_by: None,
         });
     }
 

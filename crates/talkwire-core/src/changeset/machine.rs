@@ -43,6 +43,8 @@ pub enum Report {
     Judged(Option<Measurement>),
     /// A person wants everything back.
     RollBack(String),
+    /// A person says that its devices were seen to by hand.
+    Settled(String),
     /// Time passed, or a person approved.
     Tick,
 }
@@ -111,6 +113,10 @@ pub fn report(set: &mut Changeset, now_ms: i64, report: Report, world: &dyn Worl
         }
         Report::Judged(after) if matches!(set.status, Status::Applied | Status::Verifying) && set.going_back.is_none() && set.outcome.is_none() => {
             judged(set, after)
+        }
+        Report::Settled(who) => {
+            restore::settled(set, now_ms, &who, &mut orders);
+            return orders;
         }
         Report::RollBack(_) => {
             set.retry_ms = None;
@@ -269,6 +275,7 @@ fn act_ended(set: &mut Changeset, now_ms: i64, at: usize, command: &command::Com
         }
         (State::Applying, true) => {
             operation.state = State::Applied;
+            operation.applied_by.clone_from(&operation.command_id);
             operation.applied = result.get("applied").cloned().unwrap_or(result.clone());
             operation.applied_hash = hash;
             if let Some(previous) = result.get("previous").filter(|value| !value.is_null()) {

@@ -1,7 +1,7 @@
 //! Going back: every device is brought to what it ran before, last change first, and asked again until it is.
 
 use super::machine::{GRACE_MS, Order, World, go_back, send, text};
-use super::{Changeset, Operation, OperationState as State, Status};
+use super::{Changeset, Operation, OperationState as State, Outcome, Status};
 use crate::command::{self, Command};
 use serde_json::{Map, Value, json};
 use talkwire_proto::DeviceKey;
@@ -97,7 +97,7 @@ fn next_order(set: &mut Changeset, now_ms: i64, at: usize, world: &dyn World, or
     if operation.undoes_itself && operation.state != State::Committed {
         return Some(send(&key, "changeset.rollback", json!({"changeset_id": set.changeset_id}), None));
     }
-    let Some(mut args) = undo_args(operation) else {
+    let Some(mut args) = undo_args(operation).or_else(|| from_journal(operation)) else {
         failed(set, now_ms, &key, Some("what was there before is not known, so it must be put back by hand".into()), orders);
         return None;
     };
@@ -117,6 +117,12 @@ fn undo_args(operation: &Operation) -> Option<Map<String, Value>> {
     let from_section = captured
         .and_then(|section| operation.args.keys().map(|name| section.get(name).map(|value| (name.clone(), value.clone()))).collect::<Option<Map<_, _>>>());
     from_section.or_else(|| operation.undo_args.clone())
+}
+
+/// Where the values of before cannot be told from the section, a device with a journal makes the section run again that it captured.
+fn from_journal(operation: &Operation) -> Option<Map<String, Value>> {
+    let command = operation.applied_by.as_ref().or(operation.command_id.as_ref()).filter(|_| operation.undoes_itself)?;
+    Some(Map::from_iter([("restores".to_owned(), json!(command))]))
 }
 
 /// A device restored by itself. Only a device of the set, with a change of the set, can say so.
@@ -236,6 +242,20 @@ fn failed(set: &mut Changeset, now_ms: i64, key: &DeviceKey, problem: Option<Str
     if let Some(at) = first {
         alert(set, now_ms, at, &problem, orders);
     }
+}
+
+/// Somebody saw to the devices by hand: the set ends, and says that nobody proved what runs there.
+pub(super) fn settled(set: &mut Changeset, now_ms: i64, who: &str, orders: &mut Vec<Order>) {
+    let text = set.language.pick(
+        "沒有自動復原成功；有人說已手動處理好，Talkwire 沒有驗證：",
+        "没有自动还原成功；有人说已手动处理好，Talkwire 没有验证：",
+        "it could not be undone; seen to by hand, which Talkwire did not verify, says ",
+    );
+    let text = format!("{text}{who}");
+    set.outcome = Some(Outcome { kind: "by_hand".into(), text: text.clone() });
+    (set.deadline_ms, set.retry_ms) = (None, None);
+    set.enter(Status::RolledBack, now_ms, text);
+    orders.push(Order::Ended);
 }
 
 /// An Act that timed out was applied after all. If the set went back meanwhile without knowing, the device is told once more;

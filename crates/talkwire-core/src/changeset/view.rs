@@ -2,6 +2,10 @@
 
 use super::{Changeset, Measurement, OperationState, Status};
 use talkwire_proto::chat::{ChangesetView, OperationView};
+use talkwire_proto::text;
+
+/// Longest reason of a device that is shown, in characters.
+const REASON_CHARS: usize = 200;
 
 /// A measured value for people, for example `18 Mbps`.
 pub fn measured(measurement: &Measurement) -> String {
@@ -32,8 +36,8 @@ pub(super) fn outcome_text(set: &Changeset, kind: &str) -> String {
         ),
         "no_gain" => pick("已復原：沒有改善", "已还原：没有改善", "undone: no gain") + &if change.is_empty() { String::new() } else { format!(" ({change})") },
         "not_measured" => pick("已復原：沒辦法量到結果", "已还原：没法测到结果", "undone: the result could not be measured"),
-        "apply_failed" => pick("已復原：裝置沒有套用成功", "已还原：设备没有应用成功", "undone: a device did not apply it"),
-        "prepare_failed" => pick("沒有變更：裝置沒有準備好", "没有更改：设备没有准备好", "nothing was changed: a device was not ready"),
+        "apply_failed" => pick("已復原：裝置沒有套用成功", "已还原：设备没有应用成功", "undone: a device did not apply it") + &reason(set),
+        "prepare_failed" => pick("沒有變更：裝置沒有準備好", "没有更改：设备没有准备好", "nothing was changed: a device was not ready") + &reason(set),
         "deadline" => pick("已復原：時間到了沒有確認", "已还原：到时间没有确认", "undone: nobody confirmed it in time"),
         "connection_lost" => pick("已復原：和裝置失去連線", "已还原：和设备失去连接", "undone: the link to a device was lost"),
         "restart" => pick("已復原：裝置重新啟動過", "已还原：设备重启过", "undone: a device restarted"),
@@ -43,6 +47,12 @@ pub(super) fn outcome_text(set: &Changeset, kind: &str) -> String {
         "expired" => pick("沒有人同意，提議已失效。什麼都沒有改。", "没有人同意，提议已失效。什么都没有改。", "nobody agreed in time; nothing was changed"),
         other => other.to_owned(),
     }
+}
+
+/// What the first device that refused gave as its reason, to follow a sentence.
+fn reason(set: &Changeset) -> String {
+    let told = set.operations.iter().find_map(|operation| operation.error.as_deref().map(|error| (&operation.device_name, error)));
+    told.map(|(name, error)| format!(" ({name}: {})", text::shown(error, REASON_CHARS))).unwrap_or_default()
 }
 
 /// The card as it stands now.

@@ -146,6 +146,7 @@ impl Core {
             deadline_ms: None,
             error: None,
             command_id: None,
+            applied_by: None,
             key,
         };
         Ok((operation, entry.risk, entry.permission, entry.impact.text(language).to_owned()))
@@ -256,6 +257,19 @@ impl Core {
         }
         self.audit(now_ms, set.tenant.as_str(), &who.label(), "changeset.rollback", id, Value::Null);
         self.report(now_ms, id, Report::RollBack(who.label()));
+        Ok(json!(self.sets.get(id)))
+    }
+
+    /// An administrator takes over what Talkwire could not undo: its devices are free again.
+    pub(super) fn settle(&mut self, now_ms: i64, who: &Principal, id: &str) -> Result<Value, Refusal> {
+        let set = self.set_for(now_ms, who, id, "settling")?;
+        self.must_be(who, Permission::Admin)?;
+        if set.status != Status::RollbackFailed {
+            let why = format!("the change set is {}; only one whose undo failed is settled by hand", set.status.word());
+            return Err(Refusal::new(Code::ChangesetState, why));
+        }
+        self.audit(now_ms, set.tenant.as_str(), &who.label(), "changeset.settled_by_hand", id, Value::Null);
+        self.report(now_ms, id, Report::Settled(who.label()));
         Ok(json!(self.sets.get(id)))
     }
 

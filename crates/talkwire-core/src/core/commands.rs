@@ -69,7 +69,9 @@ impl Core {
             }
             _ => {}
         }
-        if entry.class != Class::Manage {
+        // What was there before a change was never anybody's argument; the device has it in its journal.
+        let from_journal = in_set && wanted.args.contains_key("restores");
+        if entry.class != Class::Manage && !from_journal {
             let added = ["changeset_id", "auto_rollback_timeout", "controller_loss_timeout"];
             let own: Map<_, _> =
                 wanted.args.iter().filter(|(name, _)| !(in_set && added.contains(&name.as_str()))).map(|(name, value)| (name.clone(), value.clone())).collect();

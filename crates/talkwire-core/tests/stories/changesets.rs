@@ -53,6 +53,8 @@ fn the_second_device_fails_and_the_first_goes_back() {
     house.talk(&mut devices);
     assert_eq!((house.status(&set), channels(&devices)), (Status::RolledBack, vec![6, 6, 6]));
     assert_eq!(outcome(&house, &set.changeset_id), "apply_failed");
+    let told = house.set(&set.changeset_id).outcome.unwrap().text;
+    assert_eq!(told, "undone: a device did not apply it (ap-2: E_DEVICE)", "people see who refused, and why");
     assert_eq!(devices[2].taken, ["changeset.prepare"], "the third was never touched");
     assert_eq!(devices[0].taken.last().unwrap(), "changeset.rollback");
 }
@@ -255,6 +257,46 @@ fn a_kept_change_is_undone_on_demand_also_when_it_changed_one_device_twice() {
     assert!(devices.iter().all(|device| device.pending.is_none()));
     assert_eq!(house.shelf.receipts[&set.changeset_id]["outcome"]["kind"], "undone");
     assert_eq!(code(house.ask(&olga(), Ask::Rollback(set.changeset_id.clone()))), Code::ChangesetState);
+}
+
+fn kept_in_own_words() -> (House, Vec<FakeDevice>, talkwire_core::changeset::Changeset) {
+    let (mut house, mut devices) = House::with(&["ap-1"]);
+    devices[0].own_words = true;
+    let set = approved(&mut devices, &mut house);
+    house.talk(&mut devices);
+    assert_eq!((house.status(&set), channels(&devices)), (Status::Committed, vec![11]));
+    (house, devices, set)
+}
+
+#[test]
+fn a_kept_change_is_undone_from_the_journal_where_the_section_does_not_tell_the_arguments() {
+    let (mut house, mut devices, set) = kept_in_own_words();
+    devices[0].refuse.insert("wifi.set_channel".into(), "E_DEVICE");
+    house.ask(&olga(), Ask::Rollback(set.changeset_id.clone())).unwrap();
+    house.talk(&mut devices);
+    assert_eq!(house.status(&set), Status::RollbackFailed, "refused once");
+    devices[0].refuse.clear();
+    house.live(5, &mut devices);
+    assert_eq!((house.status(&set), channels(&devices)), (Status::RolledBack, vec![6]), "the second try names the change, not the first try");
+    assert!(devices[0].pending.is_none());
+}
+
+#[test]
+fn what_can_never_be_undone_is_settled_by_an_administrator_and_the_device_is_free_again() {
+    let (mut house, mut devices, set) = kept_in_own_words();
+    assert_eq!(code(house.ask(&ann(), Ask::Settle(set.changeset_id.clone()))), Code::ChangesetState, "a kept change needs no settling");
+    devices[0].refuse.insert("wifi.set_channel".into(), "E_DEVICE");
+    house.ask(&olga(), Ask::Rollback(set.changeset_id.clone())).unwrap();
+    house.live(120, &mut devices);
+    assert_eq!(house.status(&set), Status::RollbackFailed);
+    assert_eq!(code(house.ask(&olga(), Ask::Settle(set.changeset_id.clone()))), Code::LlmPermissionDenied);
+    house.ask(&ann(), Ask::Settle(set.changeset_id.clone())).unwrap();
+    let ended = house.set(&set.changeset_id);
+    assert_eq!((ended.status, ended.outcome.as_ref().unwrap().kind.as_str()), (Status::RolledBack, "by_hand"));
+    assert!(ended.outcome.unwrap().text.ends_with("which Talkwire did not verify, says person:ann"));
+    assert_eq!(house.shelf.receipts[&set.changeset_id]["outcome"]["kind"], "by_hand");
+    assert_eq!(house.audited("changeset.settled_by_hand").len(), 1);
+    assert_eq!(house.propose(&[&devices[0]], 1).status, Status::Proposed);
 }
 
 #[test]

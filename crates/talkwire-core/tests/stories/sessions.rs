@@ -207,6 +207,9 @@ fn a_change_without_gain_or_without_a_measurement_goes_back() {
         let ended = house.set(&set);
         assert_eq!((ended.status, ended.outcome.unwrap().kind.as_str(), &devices[0].config["channel"]), (Status::RolledBack, kind, &json!(6)));
         assert_eq!(house.shelf.receipts[&set]["outcome"]["status"], "rolled_back");
+        let next = open(&mut house);
+        let futile = |hours: i64| house.core.brief(&next, house.now + hours * 3_600_000, |brief| brief.futile.len()).unwrap();
+        assert_eq!([futile(0), futile(23), futile(25)], if kind == "no_gain" { [1, 1, 0] } else { [0, 0, 0] }, "known to the next diagnosis for a day");
     }
 }
 

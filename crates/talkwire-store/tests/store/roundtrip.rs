@@ -139,6 +139,7 @@ fn session() -> impl Strategy<Value = Session> {
         summary,
         error: None,
         command_id: None,
+        applied_by: None,
     });
     let evidence =
         (text(), value()).prop_map(|(name, value)| EvidenceView { name, text: "busy".into(), value, trace_id: "t".into(), device_id: "ap-1".into() });

@@ -32,6 +32,11 @@ pub enum ChangesetCommand {
         /// Which one.
         id: String,
     },
+    /// End one that could not be undone, after you saw to its devices by hand; its devices are free again.
+    Settle {
+        /// Which one.
+        id: String,
+    },
 }
 
 fn text(value: &Value, name: &str) -> String {
@@ -152,7 +157,7 @@ pub fn changesets(remote: &Remote, command: Option<ChangesetCommand>) -> Result<
             }
             let rows =
                 list["items"].as_array().into_iter().flatten().map(|set| {
-                    vec![text(set, "changeset_id"), ago(&set["created_ms"]), text(set, "status"), text(set, "title"), text(&set["outcome"], "text")]
+                    vec![text(set, "changeset_id"), ago(&set["created_ms"]), text(set, "status"), text(set, "title"), text(&set["view"], "outcome")]
                 });
             table(&["change set", "proposed", "status", "what", "outcome"], &rows.collect::<Vec<_>>());
             return Ok(());
@@ -167,6 +172,7 @@ pub fn changesets(remote: &Remote, command: Option<ChangesetCommand>) -> Result<
         }
         Some(ChangesetCommand::Reject { id }) => client.send(&format!("/api/v1/changesets/{id}/reject"), &json!({}))?,
         Some(ChangesetCommand::Rollback { id }) => client.send(&format!("/api/v1/changesets/{id}/rollback"), &json!({}))?,
+        Some(ChangesetCommand::Settle { id }) => client.send(&format!("/api/v1/changesets/{id}/settle"), &json!({}))?,
     };
     if remote.json {
         return print(&set);
@@ -174,6 +180,10 @@ pub fn changesets(remote: &Remote, command: Option<ChangesetCommand>) -> Result<
     say!("{}  {}\n{}", text(&set, "changeset_id"), text(&set, "status"), text(&set, "title"));
     for operation in set["view"]["operations"].as_array().into_iter().flatten() {
         say!("  {} · {}  {} → {}", text(operation, "device_name"), text(operation, "label"), text(operation, "before"), text(operation, "after"));
+    }
+    let outcome = text(&set["view"], "outcome");
+    if !outcome.is_empty() {
+        say!("  {outcome}");
     }
     for line in set["history"].as_array().into_iter().flatten() {
         say!("  {:<16} {}  {}", text(line, "state"), ago(&line["at_ms"]), text(line, "why"));

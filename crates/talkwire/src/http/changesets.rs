@@ -86,6 +86,11 @@ pub async fn rollback(State(house): State<Shared>, Path(id): Path<String>, Who(w
     ok(shape(&parse(set)?, None))
 }
 
+pub async fn settle(State(house): State<Shared>, Path(id): Path<String>, Who(who): Who) -> Answer {
+    let set = house.hub.ask(who, Ask::Settle(id)).await?;
+    ok(shape(&parse(set)?, None))
+}
+
 pub async fn receipt(State(house): State<Shared>, Path(id): Path<String>, _who: Who) -> Answer {
     let wanted = id.clone();
     let found = read(&house, move |reader| reader.receipt(&wanted)).await?;

@@ -33,6 +33,10 @@ pub struct FakeDevice {
     pub mute: Vec<String>,
     /// While true, restoring fails.
     pub stuck: bool,
+    /// Captures its section in words of its own, in which no argument is found.
+    pub own_words: bool,
+    /// What was captured before each Act, by the Act's id.
+    captured: BTreeMap<String, Value>,
     /// Every op taken, in order.
     pub taken: Vec<String>,
     answers: BTreeMap<String, Value>,
@@ -57,6 +61,8 @@ impl FakeDevice {
             refuse: BTreeMap::new(),
             mute: Vec::new(),
             stuck: false,
+            own_words: false,
+            captured: BTreeMap::new(),
             taken: Vec::new(),
             answers: BTreeMap::new(),
             lost_since: None,
@@ -168,10 +174,15 @@ impl FakeDevice {
         }
         *self.runs.entry(request.id.clone()).or_default() += 1;
         let previous = self.config.clone();
+        self.captured.insert(request.id.clone(), previous.clone());
         let own: Map<_, _> =
             request.args.iter().filter(|(name, _)| matches!(name.as_str(), "channel" | "power_dbm")).map(|(a, b)| (a.clone(), b.clone())).collect();
         self.config.as_object_mut().unwrap().extend(own);
-        let mut result = json!({"applied": self.config, "previous": previous});
+        if let Some(kept) = request.args.get("restores") {
+            self.config = self.captured.get(kept.as_str().unwrap()).cloned().ok_or(("E_NOT_FOUND", Value::Null))?;
+        }
+        let shown = if self.own_words { json!({"running": previous}) } else { previous.clone() };
+        let mut result = json!({"applied": self.config, "previous": shown});
         if self.journal {
             result["config_hash"] = json!(hash(&self.config));
             result["previous_hash"] = json!(hash(&previous));
