@@ -143,7 +143,7 @@ pub enum Layout {
 
 /// Every section with its layout and the names of its facts. Flow files that speak of others are refused.
 pub const SECTIONS: &[(&str, Layout, &[&str])] = &[
-    ("wan", Layout::One, &["link", "ip", "ip_addr", "proto", "gw_ok", "dns_ok", "http", "v6", "mtu_ok", "session_s"]),
+    ("wan", Layout::One, &["link", "ip", "ip_addr", "proto", "route", "gw_ok", "dns_ok", "http", "v6", "mtu_ok", "session_s"]),
     ("spd", Layout::One, &["dn", "up", "idle", "ld_dn", "ld_up", "jit", "loss", "line", "line_up", "ratio", "bloat_dn", "bloat_up", "n", "spread"]),
     (
         "dhcp",

@@ -52,6 +52,18 @@ pub trait Act: Send + Sync + 'static {
     /// Makes a captured section run again and tells the section that runs now. May be asked more than once, also when
     /// nothing is to be done.
     fn restore(&self, previous: &Value) -> impl Future<Output = Result<Value, ToolError>> + Send;
+
+    /// Names the part of the machine that a section is of, when the machine forgets it at a boot: what was confirmed there is then kept
+    /// and put back after the next boot ([`crate::Builder::boot`]). `None`, the default: the machine remembers it by itself.
+    fn lasting(&self, _section: &Value) -> Option<String> {
+        None
+    }
+
+    /// Makes a confirmed section run again after a boot and tells the section that runs now; an error, or another section, means that
+    /// it is tried again later. The default is [`Act::restore`].
+    fn put_back(&self, section: &Value) -> impl Future<Output = Result<Value, ToolError>> + Send {
+        self.restore(section)
+    }
 }
 
 /// [`Act`] behind a pointer.
@@ -62,6 +74,8 @@ pub(crate) trait AnyAct: Send + Sync {
     fn capture(self: Arc<Self>, args: Args) -> BoxFuture<'static, Result<Value, ToolError>>;
     fn apply(self: Arc<Self>, args: Args) -> BoxFuture<'static, Result<Applied, ToolError>>;
     fn restore(self: Arc<Self>, previous: Value) -> BoxFuture<'static, Result<Value, ToolError>>;
+    fn lasting(&self, section: &Value) -> Option<String>;
+    fn put_back(self: Arc<Self>, section: Value) -> BoxFuture<'static, Result<Value, ToolError>>;
 }
 
 impl<T: Act> AnyAct for T {
@@ -87,5 +101,11 @@ impl<T: Act> AnyAct for T {
     }
     fn restore(self: Arc<Self>, previous: Value) -> BoxFuture<'static, Result<Value, ToolError>> {
         Box::pin(async move { Act::restore(&*self, &previous).await })
+    }
+    fn lasting(&self, section: &Value) -> Option<String> {
+        Act::lasting(self, section)
+    }
+    fn put_back(self: Arc<Self>, section: Value) -> BoxFuture<'static, Result<Value, ToolError>> {
+        Box::pin(async move { Act::put_back(&*self, &section).await })
     }
 }

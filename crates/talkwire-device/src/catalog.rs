@@ -1,6 +1,7 @@
 //! The tools of one device by their canonical names, what is declared of them, and how many calls of each may run.
 
 use crate::config::DeviceConfig;
+use crate::judge::Change;
 use crate::keeper::MANAGE_OPS;
 use crate::tool::{AnyTool, ToolError};
 use crate::{act::AnyAct, error::DeviceError};
@@ -32,11 +33,19 @@ pub(crate) struct Catalog {
     tools: BTreeMap<String, Slot>,
     /// What is declared, by the names that the author uses.
     declared: Mutex<BTreeMap<String, ToolSupport>>,
+    /// What each tool said when it was asked last, by its canonical name: whether it is supported, and the reason why not.
+    judged: Mutex<BTreeMap<String, Judged>>,
+}
+
+type Judged = (bool, Option<String>);
+
+fn judged(support: &ToolSupport) -> Judged {
+    (support.supported, support.reason.clone())
 }
 
 impl Catalog {
     pub(crate) fn new(tools: Vec<Arc<dyn AnyTool>>, acts: &BTreeMap<String, Arc<dyn AnyAct>>) -> Result<Self, DeviceError> {
-        let mut catalog = Self { tools: BTreeMap::new(), declared: Mutex::default() };
+        let mut catalog = Self { tools: BTreeMap::new(), declared: Mutex::default(), judged: Mutex::default() };
         let mut declared = BTreeMap::new();
         for tool in tools {
             let (op, support) = (tool.op().to_owned(), tool.support());
@@ -61,6 +70,7 @@ impl Catalog {
             declared.extend(acts.values().map(|act| (act.op().to_owned(), act.support())));
             declared.extend(MANAGE_OPS.map(|op| (op.to_owned(), own(ToolSupport::plain()))));
         }
+        catalog.judged = Mutex::new(declared.iter().map(|(op, support)| (canonical(op).to_owned(), judged(support))).collect());
         catalog.declared = Mutex::new(declared);
         Ok(catalog)
     }
@@ -93,6 +103,30 @@ impl Catalog {
         let support = declared.iter_mut().find(|(declared, _)| canonical(declared) == name).map(|(_, support)| support)?;
         support.reason = reason.filter(|_| !available).map(str::to_owned);
         Some(std::mem::replace(&mut support.supported, available))
+    }
+
+    /// Asks each tool, or the one with this canonical name, whether it is supported now. What it says counts from the moment at which it
+    /// changes, so that what the author said by [`Catalog::set_available`] in between stays.
+    pub(crate) fn judge(&self, acts: &BTreeMap<String, Arc<dyn AnyAct>>, only: Option<&str>) -> Vec<Change> {
+        let is_asked = |name: &&String| only.is_none_or(|only| only == name.as_str());
+        let tools = self.tools.keys().filter(is_asked).filter_map(|name| Some((name.clone(), self.tools.get(name)?.tool.support())));
+        let acts = acts.keys().filter(is_asked).filter_map(|name| Some((name.clone(), acts.get(name)?.support())));
+        // Asked before anything is locked: to know, they may look at the machine.
+        let said: Vec<(String, ToolSupport)> = tools.chain(acts).collect();
+        let mut last = self.judged.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut declared = self.declared();
+        let mut changes = Vec::new();
+        for (name, support) in said {
+            let now = judged(&support);
+            if last.insert(name.clone(), now.clone()).as_ref() == Some(&now) {
+                continue;
+            }
+            if let Some((op, entry)) = declared.iter_mut().find(|(op, _)| canonical(op) == name) {
+                let before = std::mem::replace(entry, support);
+                changes.push(Change { op: op.clone(), before: before.supported, now: now.0, reason: now.1 });
+            }
+        }
+        changes
     }
 
     /// Other available tools of the same family.

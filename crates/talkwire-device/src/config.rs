@@ -203,6 +203,10 @@ pub struct DeviceConfig {
     pub groups: Vec<GroupId>,
     /// Whether Act tools run without a change set, and so without protection. Default: no.
     pub allow_unguarded_acts: bool,
+    /// How often the tools are asked anew whether the machine has what they need (`support` of [`crate::Tool`] and [`crate::Act`]);
+    /// `None`: only at the start. Default: 60 s. One that is called while it is lacking, or that says that something is missing, is asked
+    /// at once.
+    pub support_period: Option<Duration>,
     /// How long a command may run that does not say it. Default: 60 s.
     pub command_timeout: Duration,
     /// Largest message that the device sends, in bytes. Default: 256 KiB.
@@ -228,6 +232,7 @@ impl DeviceConfig {
             attributes: Attributes::default(),
             groups: Vec::new(),
             allow_unguarded_acts: false,
+            support_period: Some(Duration::from_secs(60)),
             command_timeout: Duration::from_secs(60),
             max_message_bytes: limits::MESSAGE_BYTES,
         }

@@ -4,6 +4,7 @@ use crate::catalog::{BATCH, CAPABILITIES, STATUS, Slot};
 use crate::clock::unix_ms;
 use crate::core::Core;
 use crate::counters::add;
+use crate::judge;
 use crate::keeper::{Change, Keeper, MANAGE_OPS, answer, failure, success, timed};
 use crate::memory::Known;
 use crate::tool::{Args, Call, Progress, ToolError};
@@ -105,7 +106,12 @@ fn salvage_id(payload: &[u8]) -> Option<String> {
 async fn run(core: &Arc<Core>, job: Job) -> Answer {
     let (id, op) = (job.id.clone(), job.op.clone());
     let name = canonical(&op).to_owned();
-    let result = match core.catalog.check_available(&op) {
+    let available = match core.catalog.check_available(&op) {
+        Err(_) if judge::again(core, &op).await => core.catalog.check_available(&op),
+        told => told,
+    };
+    let was_available = available.is_ok();
+    let result = match available {
         Err(error) => Err(error),
         Ok(()) if core.has_acts && MANAGE_OPS.contains(&name.as_str()) => match keeper_turn(core, job.timeout).await {
             Ok((mut keeper, _)) => {
@@ -119,6 +125,10 @@ async fn run(core: &Arc<Core>, job: Job) -> Answer {
             Ok((mut keeper, timeout)) => {
                 let answer = keeper.change(Change { id: job.id, op: job.op, args: job.args, timeout }).await;
                 core.keeper_moved.notify_one();
+                drop(keeper);
+                if answer.error.as_ref().is_some_and(|error| judge::is_lacking(&error.code)) {
+                    judge::again(core, &op).await;
+                }
                 return with_alternatives(core, &op, answer);
             }
             Err(error) => Err(error),
@@ -131,6 +141,9 @@ async fn run(core: &Arc<Core>, job: Job) -> Answer {
             None => Err(ToolError::new(Code::UnknownOp, format!("this device has no tool {op}")).with("reason", "unknown_op")),
         },
     };
+    if was_available && result.as_ref().is_err_and(|error| judge::is_lacking(&error.code)) {
+        judge::again(core, &op).await;
+    }
     with_alternatives(core, &op, result.map_or_else(|error| failure(&id, error), |result| success(&id, result)))
 }
 

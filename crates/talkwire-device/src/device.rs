@@ -8,6 +8,7 @@ use crate::core::{Core, StateSource};
 use crate::counters::Counters;
 use crate::disk::Folder;
 use crate::error::DeviceError;
+use crate::judge;
 use crate::keeper::Keeper;
 use crate::memory::Memory;
 use crate::outbox::Outbox;
@@ -38,6 +39,7 @@ pub struct Builder {
     tools: Vec<Arc<dyn AnyTool>>,
     acts: Vec<Arc<dyn AnyAct>>,
     state_source: Option<StateSource>,
+    boot: Option<String>,
 }
 
 impl Builder {
@@ -62,19 +64,29 @@ impl Builder {
         self
     }
 
+    /// Names the present boot of the machine, for example by `/proc/sys/kernel/random/boot_id`. When it is another one than that in which
+    /// something was confirmed, what the machine forgets at a boot ([`Act::lasting`]) is put back, as soon as it can be; what nobody
+    /// confirmed is undone and never put back. The event `config.put_back` says so, `config.put_back_failed` that it still does not run
+    /// after five attempts.
+    #[must_use]
+    pub fn boot(mut self, id: impl Into<String>) -> Self {
+        self.boot = Some(id.into());
+        self
+    }
+
     /// Restores what was left unconfirmed, then starts connecting. A broker that is away is no error.
     ///
     /// # Errors
     /// When the journal cannot be read, two tools have the same op, or the configuration cannot be used.
     pub async fn start(self) -> Result<Running, DeviceError> {
-        let Self { config, tools, acts, state_source } = self;
+        let Self { config, tools, acts, state_source, boot } = self;
         let acts = acts_by_name(acts)?;
         let catalog = Catalog::new(tools, &acts)?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
         let folder = config.data_dir.join("journal");
         let unreadable = |source| DeviceError::Journal { folder: folder.clone(), source };
         let disk = Arc::new(Folder::open(folder.clone()).map_err(unreadable)?);
-        let mut keeper = Keeper::open(acts.clone(), disk, clock.clone(), config.allow_unguarded_acts).map_err(unreadable)?;
+        let mut keeper = Keeper::open(acts.clone(), disk, clock.clone(), config.allow_unguarded_acts, boot).map_err(unreadable)?;
         keeper.tick().await;
 
         let has_secret = config.broker.password.is_some() || config.broker.password_file.is_some();
@@ -123,6 +135,7 @@ impl Builder {
             tokio::spawn(run::listen(core.clone(), events)).abort_handle(),
             tokio::spawn(run::keep(core.clone())).abort_handle(),
             tokio::spawn(run::tell_state(core.clone())).abort_handle(),
+            tokio::spawn(judge::watch(core.clone())).abort_handle(),
         ];
         let delivery = Tasks(vec![tokio::spawn(delivery).abort_handle()]);
         Ok(Running { device: Device { core }, tasks: Tasks(tasks), delivery })
@@ -147,7 +160,7 @@ pub struct Device {
 impl Device {
     /// Begins a device.
     pub fn builder(config: DeviceConfig) -> Builder {
-        Builder { config, tools: Vec::new(), acts: Vec::new(), state_source: None }
+        Builder { config, tools: Vec::new(), acts: Vec::new(), state_source: None, boot: None }
     }
 
     /// Tenant, site and device id.

@@ -151,7 +151,7 @@ impl Journal {
 
     /// The number of the next set.
     pub(crate) fn next_number(&self) -> u64 {
-        self.sets.values().map(|set| set.number + 1).max().unwrap_or(1)
+        self.sets.values().map(|set| set.number).max().unwrap_or(0) + 1
     }
 
     /// The operation that a command started, ever.
@@ -194,9 +194,11 @@ impl Journal {
         }
     }
 
-    /// Forgets ended sets that are old, or too many, and reported. `now` is the steady clock's.
-    pub(crate) async fn prune(&mut self, now: Duration) {
-        let mut ended: Vec<_> = self.sets.values().filter(|set| set.state != SetState::Pending && !set.unreported).collect();
+    /// Forgets ended sets that are old, or too many, and reported; confirmed ones only up to the number that [`crate::standing`] has. `now` is the
+    /// steady clock's.
+    pub(crate) async fn prune(&mut self, now: Duration, through: u64) {
+        let is_over = |set: &&SetRecord| set.state != SetState::Pending && !set.unreported && (set.state != SetState::Committed || set.number <= through);
+        let mut ended: Vec<_> = self.sets.values().filter(is_over).collect();
         ended.sort_by_key(|set| set.number);
         let over = ended.len().saturating_sub(REMEMBERED);
         for set in &ended {
@@ -237,21 +239,23 @@ impl Journal {
 
     async fn replace(&self, id: &str, bytes: Vec<u8>) -> io::Result<()> {
         let (disk, name) = (self.disk.clone(), file_name(id));
-        blocking(move || {
-            let beside = format!("{name}.new");
-            disk.write(&beside, &bytes)?;
-            disk.sync(&beside)?;
-            disk.rename(&beside, &name)?;
-            disk.sync_folder()
-        })
-        .await
+        blocking(move || replace(&*disk, &name, &bytes)).await
     }
+}
+
+/// Replaces a file as a whole; when this returns `Ok`, the new one is on the disk.
+pub(crate) fn replace(disk: &dyn Disk, name: &str, bytes: &[u8]) -> io::Result<()> {
+    let beside = format!("{name}.new");
+    disk.write(&beside, bytes)?;
+    disk.sync(&beside)?;
+    disk.rename(&beside, name)?;
+    disk.sync_folder()
 }
 
 fn file_name(changeset_id: &str) -> String {
     format!("{}{ENDING}", &hex(changeset_id.as_bytes())[..32])
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
     tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
 }

@@ -1,5 +1,6 @@
 //! The keeper of changes: the journal, the guard and the Acts together. Everything that changes the device goes through here, one at a time.
 
+mod lasting;
 mod manage;
 mod undo;
 
@@ -9,6 +10,7 @@ use crate::disk::Disk;
 use crate::guard::{Guard, Hold, Reason, Refusal};
 use crate::journal::{Journal, Operation, SetRecord, SetState, Step};
 use crate::section::section_hash;
+use crate::standing::Standing;
 use crate::tool::{Args, ToolError};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -46,13 +48,24 @@ pub(crate) struct Keeper {
     allow_unguarded: bool,
     failures: BTreeMap<String, Report>,
     on_their_way: BTreeSet<String>,
+    standing: Standing,
+    put_back: lasting::PutBack,
 }
 
 impl Keeper {
-    /// Reads the journal. What it finds pending is due for restoring at once: call [`Keeper::tick`] before anything else.
-    pub(crate) fn open(acts: BTreeMap<String, Arc<dyn AnyAct>>, disk: Arc<dyn Disk>, clock: Arc<dyn Clock>, allow_unguarded: bool) -> io::Result<Self> {
+    /// Reads the journal. What it finds pending is due for restoring at once: call [`Keeper::tick`] before anything else. `boot` names the
+    /// present boot of the machine, where that can be told.
+    pub(crate) fn open(
+        acts: BTreeMap<String, Arc<dyn AnyAct>>,
+        disk: Arc<dyn Disk>,
+        clock: Arc<dyn Clock>,
+        allow_unguarded: bool,
+        boot: Option<String>,
+    ) -> io::Result<Self> {
+        let standing = Standing::load(disk.clone(), boot)?;
         let journal = Journal::load(disk)?;
-        let mut keeper = Self { acts, journal, guard: Guard::new(), clock, allow_unguarded, failures: BTreeMap::new(), on_their_way: BTreeSet::new() };
+        let (failures, on_their_way, put_back) = (BTreeMap::new(), BTreeSet::new(), lasting::PutBack::at_start());
+        let mut keeper = Self { acts, journal, guard: Guard::new(), clock, allow_unguarded, failures, on_their_way, standing, put_back };
         keeper.hold_pending();
         Ok(keeper)
     }
@@ -69,7 +82,8 @@ impl Keeper {
 
     /// How long until something is due.
     pub(crate) fn wake_in(&self) -> Option<Duration> {
-        self.guard.wake_at().map(|at| at.saturating_sub(self.clock.now().steady))
+        let guard = self.guard.wake_at().map(|at| at.saturating_sub(self.clock.now().steady));
+        guard.into_iter().chain(self.put_back_in()).min()
     }
 
     /// Runs a change: captures, writes down, applies. A command that was ever run is answered as it was, and not run.
@@ -123,7 +137,7 @@ impl Keeper {
         self.guard.enter(hold);
 
         let done = match kept {
-            Some(operation) => timed(change.timeout, put_back(act, operation.previous)).await,
+            Some(operation) => timed(change.timeout, run_again(act, operation.previous)).await,
             None => timed(change.timeout, act.apply(args)).await,
         };
         match done {
@@ -164,7 +178,7 @@ impl Keeper {
         let mut record = self.journal.set(&id).cloned().unwrap_or_else(|| SetRecord {
             version: 1,
             changeset_id: id,
-            number: self.journal.next_number(),
+            number: self.journal.next_number().max(self.standing.through() + 1),
             state: if guarding.changeset_id.is_some() { SetState::Pending } else { SetState::Unguarded },
             deadline_unix_ms: now_ms,
             changed_unix_ms: now_ms,
@@ -282,7 +296,7 @@ fn word(args: &Args, name: &str) -> Result<String, ToolError> {
 }
 
 /// Makes a section run again as a change of its own, proved by its hash.
-async fn put_back(act: Arc<dyn AnyAct>, section: Value) -> Result<Applied, ToolError> {
+async fn run_again(act: Arc<dyn AnyAct>, section: Value) -> Result<Applied, ToolError> {
     let now = act.restore(section.clone()).await?;
     if section_hash(&now) == section_hash(&section) {
         return Ok(Applied::section(now));

@@ -10,6 +10,13 @@
 //! stops or starts, or on `changeset.rollback`. A restore that fails is tried again until it is done, and reported. A command id
 //! is run at most once, also over a restart.
 //!
+//! What was confirmed stays: where a machine forgets at a boot what an Act set, the Act names it ([`Act::lasting`]) and the SDK, told which
+//! boot this is ([`Builder::boot`]), puts it back after the next one. What nobody confirmed is never put back.
+//!
+//! # What the machine has now
+//! `support` of each [`Tool`] and [`Act`] is asked again every minute, and at once when something turns out to be missing. What changed is
+//! published, with the reason.
+//!
 //! # What is said arrives
 //! Events, answers and reports go through an outbox on the disk (feature `outbox`): they survive kill -9 from the moment that
 //! [`Device::kept`] returns, are sent in order, class by class, and are deleted when the broker acknowledged them. After a lost connection a
@@ -41,6 +48,7 @@ mod disk;
 mod error;
 mod guard;
 mod journal;
+mod judge;
 mod keeper;
 mod letter;
 mod memory;
@@ -50,6 +58,7 @@ mod rate;
 mod run;
 mod seal;
 mod section;
+mod standing;
 mod tool;
 #[cfg(test)]
 mod trial;

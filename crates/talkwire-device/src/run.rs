@@ -52,6 +52,7 @@ pub(crate) async fn keep(core: Arc<Core>) {
             let lost_since = *core.lost_since.borrow();
             keeper.lost_since(lost_since);
             keeper.tick().await;
+            keeper.put_back().await;
             keeper.wake_in()
         };
         let reporting = core.clone();

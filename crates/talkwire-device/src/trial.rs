@@ -1,5 +1,7 @@
 //! Trials of the keeper: a power cut or a failing disk at every step, and random histories against a model.
 
+mod boot;
+
 use crate::act::{Act, AnyAct, Applied};
 use crate::clock::{Clock, Now};
 use crate::disk::Disk;
@@ -155,6 +157,11 @@ struct World {
     level: Mutex<i64>,
     applied: Mutex<BTreeMap<i64, u32>>,
     power: Mutex<Option<Arc<TrialDisk>>>,
+    /// Whether a boot turns it back to 0, and how many there were.
+    forgets: AtomicBool,
+    boots: AtomicU64,
+    /// Putting back fails.
+    stuck: AtomicBool,
 }
 
 impl World {
@@ -192,6 +199,15 @@ impl Act for SetLevel {
         *self.0.level.lock().unwrap() = previous["level"].as_i64().unwrap();
         Ok(previous.clone())
     }
+    fn lasting(&self, _: &Value) -> Option<String> {
+        self.0.forgets.load(Ordering::SeqCst).then(|| "lamp".into())
+    }
+    async fn put_back(&self, section: &Value) -> Result<Value, ToolError> {
+        match self.0.stuck.load(Ordering::SeqCst) {
+            true => Err(ToolError::failed("the lamp is not there yet")),
+            false => self.restore(section).await,
+        }
+    }
 }
 
 struct House {
@@ -211,8 +227,10 @@ impl House {
         let clock = Arc::new(TrialClock::default());
         let act: Arc<dyn AnyAct> = Arc::new(SetLevel(world.clone()));
         let acts = BTreeMap::from([("lamp.set_level".to_owned(), act)]);
-        let mut keeper = Keeper::open(acts, disk.clone(), clock.clone(), false).unwrap();
+        let boot = format!("boot {}", world.boots.load(Ordering::SeqCst));
+        let mut keeper = Keeper::open(acts, disk.clone(), clock.clone(), false, Some(boot)).unwrap();
         keeper.tick().await;
+        keeper.put_back().await;
         Self { world, disk, clock, keeper }
     }
 

@@ -3,12 +3,14 @@
 use crate::error::LinuxError;
 use crate::exec::{ExecAct, ExecClass, ExecTool};
 use crate::hands::Hands;
+use crate::live::Bench;
 use crate::machine::Machine;
 use crate::root::Root;
 use crate::settings::Settings;
 use crate::surroundings::Surroundings;
 use crate::text::clean;
-use crate::{cpu, hardware, ports, route, status};
+use crate::{cpu, maker, ports, route, status};
+use serde_json::json;
 use std::time::Duration;
 use talkwire_device::{Attributes, Builder, Device, DeviceConfig, Running, Tool};
 use talkwire_proto::op::canonical;
@@ -70,8 +72,11 @@ pub fn builder_with(root: &Root, settings: &Settings, mut config: DeviceConfig) 
     let machine = Machine::within(root.clone(), settings.surroundings.clone(), Some((id, name)), Some(controller));
     let mut builder = Device::builder(config);
     let is_command = |op: &str| settings.exec.keys().any(|command| canonical(command) == canonical(op));
-    for tool in machine.tools().into_iter().filter(|tool| !is_command(tool.op())) {
+    for tool in Bench::new(&machine).tools().into_iter().filter(|tool| !is_command(tool.op())) {
         builder = builder.tool(tool);
+    }
+    if let Some(boot) = root.word("proc/sys/kernel/random/boot_id") {
+        builder = builder.boot(boot);
     }
     for (op, entry) in &settings.exec {
         let tool = ExecTool::new(root, op, entry.get_ref());
@@ -83,37 +88,27 @@ pub fn builder_with(root: &Root, settings: &Settings, mut config: DeviceConfig) 
     })
 }
 
-/// Says of the machine what the configuration leaves open.
+/// Says of the machine what the configuration leaves open. Maker and model are always told; `identity_from` says of what kind each is.
 fn fill(root: &Root, attributes: &mut Attributes) {
-    let Attributes { name, manufacturer, model, firmware_version, mac_address, features, .. } = attributes;
+    let Attributes { name, manufacturer, model, firmware_version, mac_address, features, extra, .. } = attributes;
     let fill = |field: &mut Option<String>, look: &dyn Fn() -> Option<String>| {
         if field.is_none() {
             *field = look().map(|text| clean(&text, NAME_CHARS)).filter(|text| !text.is_empty());
         }
     };
     fill(name, &|| root.word("proc/sys/kernel/hostname"));
-    fill(manufacturer, &|| hardware::manufacturer(root));
-    fill(model, &|| hardware::model(root));
-    fill(firmware_version, &|| parse_os_name(&root.text("etc/os-release")?));
+    fill(firmware_version, &|| maker::firmware_version(root));
     fill(mac_address, &|| ports::mac_of(root, &route::way_out(root)??.interface));
+    let told = |field: &mut Option<String>, found: maker::Name| match field {
+        Some(_) => "configuration",
+        None => {
+            *field = Some(found.text);
+            found.from
+        }
+    };
+    let from = json!({"manufacturer": told(manufacturer, maker::manufacturer(root)), "model": told(model, maker::model(root))});
+    extra.entry("identity_from").or_insert(from);
     if features.is_empty() {
         *features = ports::features(root);
-    }
-}
-
-/// The name of the system in `/etc/os-release`.
-fn parse_os_name(text: &str) -> Option<String> {
-    let name = text.lines().find_map(|line| line.strip_prefix("PRETTY_NAME="))?;
-    Some(name.trim().trim_matches(['"', '\'']).to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_name_of_the_system_is_read() {
-        assert_eq!(parse_os_name("ID=x\nPRETTY_NAME=\"Some Linux 12\"\n").as_deref(), Some("Some Linux 12"));
-        assert_eq!(parse_os_name("ID=x"), None);
     }
 }

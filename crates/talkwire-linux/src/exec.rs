@@ -6,6 +6,7 @@ mod entry;
 mod template;
 mod tool;
 
+use crate::permission::may_run;
 use crate::root::Root;
 use argument::ArgKind;
 use serde::{Deserialize, Serialize};
@@ -91,6 +92,9 @@ pub struct ExecEntry {
     /// Act only: reads a captured section on its standard input and makes it run again.
     #[serde(default)]
     pub restore: Vec<String>,
+    /// Act only: whether the machine forgets at a boot what the program changed, so that what was confirmed is then put back by `restore`.
+    #[serde(default)]
+    pub lost_at_boot: bool,
     /// Arguments by name.
     #[serde(default)]
     pub args: BTreeMap<String, ArgKind>,
@@ -151,6 +155,7 @@ impl ExecEntry {
                 }
             }
             _ if !self.capture.is_empty() || !self.restore.is_empty() => return Err("only class act has `capture` and `restore`".into()),
+            _ if self.lost_at_boot => return Err("only class act has `lost_at_boot`".into()),
             _ => {}
         }
         match self.args.keys().find(|name| !used.contains(*name)) {
@@ -210,16 +215,22 @@ impl ExecEntry {
         let mut support = ToolSupport { version: Some("1.0".into()), ..ToolSupport::plain() };
         support.limitations.insert("concurrent_limit".into(), self.concurrent.into());
         support.limitations.insert("timeout_s".into(), self.timeout_s.into());
-        let missing = [&self.run, &self.capture, &self.restore].into_iter().filter_map(|words| words.first()).find(|program| !is_there(root, program));
-        if missing.is_some() {
-            (support.supported, support.reason) = (false, Some("program_missing".into()));
+        let programs = [&self.run, &self.capture, &self.restore].into_iter().filter_map(|words| words.first());
+        if let Some(reason) = programs.filter_map(|program| lacks(root, program)).next() {
+            (support.supported, support.reason) = (false, Some(reason.into()));
         }
         support
     }
 }
 
-fn is_there(root: &Root, program: &str) -> bool {
-    root.path(program.trim_start_matches('/')).is_file()
+/// Why a program cannot be run, as a stable word.
+fn lacks(root: &Root, program: &str) -> Option<&'static str> {
+    let path = root.path(program.trim_start_matches('/'));
+    match path.metadata() {
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => Some("program_refused"),
+        Ok(meta) if meta.is_file() => (!may_run(&path)).then_some("program_refused"),
+        _ => Some("program_missing"),
+    }
 }
 
 fn check_op(op: &str) -> Result<(), String> {

@@ -9,8 +9,8 @@
 //! | `device.status` | `/proc/{stat,uptime,meminfo,loadavg,net/route}`, thermal zones | `health` is `warning` from 95 % CPU, 95 % memory or 90 °C on |
 //! | `system.get_hardware_info` | the same, conntrack, DMI or device tree | two samples of `/proc/stat`, half a second apart |
 //! | `network.interface_status` | `/sys/class/net` | `role: "wan"` marks the way out; rates cover the last hour as far as it was watched |
-//! | `system.get_logs` | `journalctl`, else `logread`, else `dmesg`; dnsmasq's own file | without a shell, with a time-out and bounds |
-//! | `clients.list`, `clients.health` | `/proc/net/arp`, leases of dnsmasq, Kea, odhcpd; `iw` or `hostapd_cli`; `ip neigh` | IPv4 neighbours, without the gateway |
+//! | `system.get_logs` | `journalctl`, else `logread`, else `/var/log/messages` or `syslog`, else `dmesg`; dnsmasq's own file | without a shell, with a time-out and bounds |
+//! | `clients.list`, `clients.health` | `/proc/net/arp`, leases of dnsmasq, Kea, odhcpd, ISC dhcpd; `iw` or `hostapd_cli`; `ip neigh` | IPv4 neighbours, without the gateway |
 //! | `topology.get_full`, `topology.query_*` | the same, `/sys/class/net/*/brforward`, routes | seen from this machine |
 //! | `dhcpdns.get_config`, `dhcpdns.get_leases` | the running dnsmasq's command line and files, else Kea's | the pool, how full it is, the resolvers that are asked |
 //! | `traffic.get_top_talkers`, `traffic.get_stats` | `/proc/net/nf_conntrack` twice, counters of the ports | single clients only with `nf_conntrack_acct`; else it says what is missing |
@@ -67,7 +67,9 @@ mod error;
 mod exec;
 mod hands;
 mod identity;
+mod live;
 mod machine;
+mod maker;
 mod settings;
 mod tool;
 
@@ -94,6 +96,7 @@ mod surroundings;
 mod target;
 
 mod args;
+mod permission;
 mod program;
 mod root;
 mod text;

@@ -1,4 +1,4 @@
-//! `system.get_logs`: the last lines of the journal, of `logread`, or of the kernel's ring where neither is kept; and of dnsmasq's own file.
+//! `system.get_logs`: the last lines of the journal, of `logread`, of the file that a syslog daemon writes, or of the kernel's ring where neither is kept; and of dnsmasq's own file.
 
 mod journal;
 mod kernel;
@@ -19,6 +19,8 @@ use talkwire_device::{Args, ToolError, ToolSupport};
 const OP: &str = "system.get_logs";
 /// How long the program may take; less than the 15 s that the catalogue gives the tool.
 const TIME: Duration = Duration::from_secs(10);
+/// Where syslog daemons write what is not for others.
+const FILES: [&str; 2] = ["var/log/messages", "var/log/syslog"];
 const LINES: u64 = 200;
 const MOST_LINES: u64 = 1000;
 const MOST_SINCE_S: u64 = 30 * 86_400;
@@ -53,6 +55,8 @@ struct Wish {
 enum Keeper {
     Journal(PathBuf),
     Logread(PathBuf),
+    /// A file that a syslog daemon writes, below the root.
+    File(&'static str),
     Ring(PathBuf),
 }
 
@@ -73,7 +77,8 @@ pub(crate) fn tool(machine: &Arc<Machine>) -> LinuxTool {
 fn keeper(root: &Root) -> Option<Keeper> {
     let kept = ["var/log/journal", "run/log/journal"].into_iter().any(|folder| !root.names(folder).is_empty());
     let journal = root.program("journalctl").filter(|_| kept).map(Keeper::Journal);
-    journal.or_else(|| root.program("logread").map(Keeper::Logread)).or_else(|| root.program("dmesg").map(Keeper::Ring))
+    let file = || FILES.into_iter().find(|file| root.path(file).is_file()).map(Keeper::File);
+    journal.or_else(|| root.program("logread").map(Keeper::Logread)).or_else(file).or_else(|| root.program("dmesg").map(Keeper::Ring))
 }
 
 fn wish(args: &Args) -> Result<Wish, ToolError> {
@@ -100,6 +105,21 @@ async fn answer(root: &Root, keeper: &Keeper, wish: Wish) -> Result<Value, ToolE
             };
             let wanted = |entry: &Entry| entry.ts_ms.is_none_or(|ts_ms| ts_ms >= since_ms) && wish.level.is_none_or(|level| entry.level == Some(level));
             (syslog::parse(&output.text).into_iter().filter(wanted).collect(), output.cut, "logread")
+        }
+        Keeper::File(file) => {
+            let (root, file) = (root.clone(), *file);
+            let read = move || {
+                let written = std::fs::metadata(root.path(file)).and_then(|meta| meta.modified())?;
+                let end_ms = written.duration_since(UNIX_EPOCH).map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX));
+                let text = root.tail(file).ok_or_else(|| std::io::Error::other("it cannot be read"))?;
+                std::io::Result::Ok(syslog::parse_file(&text, end_ms))
+            };
+            let refused = |error: String| {
+                ToolError::not_available("log_unreadable", format!("/{file} cannot be read: {error}; let this user read it (on Debian: group adm)"))
+            };
+            let entries = tokio::task::spawn_blocking(read).await.map_err(|error| refused(error.to_string()))?.map_err(|error| refused(error.to_string()))?;
+            let wanted = |entry: &Entry| entry.ts_ms.is_none_or(|ts_ms| ts_ms >= since_ms) && wish.level.is_none_or(|level| entry.level == Some(level));
+            (entries.into_iter().filter(wanted).collect(), false, "syslog_file")
         }
         Keeper::Ring(program) => {
             let output = program::run(program, &["-r".into()], TIME).await?;

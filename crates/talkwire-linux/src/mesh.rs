@@ -1,6 +1,7 @@
-//! `mesh.get_topology` and `mesh.get_backhaul`: the neighbours of a mesh, by batman-adv or 802.11s.
+//! `mesh.get_topology`, `mesh.get_backhaul` and `mesh.backhaul_test`: the neighbours of a mesh, by batman-adv or 802.11s.
 
 mod batman;
+mod meter;
 mod paths;
 
 use crate::machine::Machine;
@@ -51,7 +52,7 @@ impl Node {
 }
 
 pub(crate) fn tools(machine: &Arc<Machine>) -> Vec<LinuxTool> {
-    vec![tool(machine, OP, false), tool(machine, BACKHAUL, true)]
+    vec![tool(machine, OP, false), tool(machine, BACKHAUL, true), meter::tool(machine)]
 }
 
 fn tool(machine: &Arc<Machine>, op: &'static str, backhaul: bool) -> LinuxTool {

@@ -6,6 +6,7 @@ pub(crate) mod given;
 mod config;
 mod dhcp;
 mod dns;
+mod isc;
 mod resolve;
 mod resolvers;
 mod rogue;

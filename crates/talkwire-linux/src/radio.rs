@@ -26,7 +26,10 @@ const TIME: Duration = Duration::from_secs(4);
 const MOST: usize = 16;
 
 pub(crate) fn tools(machine: &Arc<Machine>) -> Vec<LinuxTool> {
-    vec![environment::tool(machine), environment::basic_tool(machine), interference::tool(machine)]
+    // Rooms are known to who planned the home, and the moves of a client between access points to their controller.
+    let never = [("wifi.signal_map", "needs_a_floor_plan"), ("wifi.roaming_test", "needs_a_wifi_controller")];
+    let never = never.map(|(op, reason)| LinuxTool::lacking(op, if lacks(&machine.root) == Some("no_radio") { "no_radio" } else { reason }));
+    [environment::tool(machine), environment::basic_tool(machine), interference::tool(machine)].into_iter().chain(never).collect()
 }
 
 /// The program that speaks nl80211.

@@ -1,8 +1,9 @@
 //! Where the machine's files are: `/`, or a folder that stands for it. Every read is bounded and a failure is an absence.
 
+use crate::permission::may_run;
 use std::fs;
 use std::io::{Read, Seek, SeekFrom};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Most bytes of one file that are read.
 const FILE_BYTES: u64 = 1024 * 1024;
@@ -84,13 +85,8 @@ impl Root {
         names
     }
 
-    /// Where a program is, when it is there.
+    /// Where a program is, when it is there and this process may run it.
     pub(crate) fn program(&self, name: &str) -> Option<PathBuf> {
-        PROGRAM_FOLDERS.iter().map(|folder| self.0.join(folder).join(name)).find(|path| is_program(path))
+        PROGRAM_FOLDERS.iter().map(|folder| self.0.join(folder).join(name)).find(|path| may_run(path))
     }
-}
-
-fn is_program(path: &Path) -> bool {
-    use std::os::unix::fs::PermissionsExt;
-    fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
 }

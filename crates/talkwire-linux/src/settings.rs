@@ -77,6 +77,12 @@ pub struct DeviceSettings {
     pub device_type: Option<String>,
     /// The name that people use. Default: the host name.
     pub name: Option<String>,
+    /// Who made it. Default: what the machine says of itself, else of a part of it, which is then said.
+    pub manufacturer: Option<String>,
+    /// Which one it is. Default: as for `manufacturer`.
+    pub model: Option<String>,
+    /// The number on its label.
+    pub serial_number: Option<String>,
     /// Groups whose commands the device takes.
     pub groups: Vec<String>,
     /// Folder of the change journal and the outbox. Default: `talkwire-data/DEVICE_ID`.
@@ -161,6 +167,9 @@ impl Default for DeviceSettings {
             device_id: None,
             device_type: None,
             name: None,
+            manufacturer: None,
+            model: None,
+            serial_number: None,
             groups: Vec::new(),
             data: None,
             state_period_s: 300,
@@ -317,7 +326,7 @@ impl Settings {
     /// # Errors
     /// When a value does not fit, or nothing can name the device.
     pub fn device(&self, root: &Root) -> Result<DeviceConfig, SettingsError> {
-        let DeviceSettings { tenant, site, device_id, device_type, name, groups, data, state_period_s } = &self.device;
+        let DeviceSettings { tenant, site, device_id, device_type, groups, data, state_period_s, .. } = &self.device;
         let id = match device_id {
             Some(id) => DeviceId::from_door(id).map_err(|error| wrong("device.device_id", id, format!("a device id: {error}")))?,
             None => identity::device_id(root).ok_or(SettingsError::NoId)?,
@@ -342,9 +351,28 @@ impl Settings {
             state_period: Duration::from_secs(*state_period_s),
             outbox: self.outbox.config()?,
             fernet_key: self.broker.fernet_key()?,
-            attributes: Attributes { name: name.clone(), ..Attributes::default() },
+            attributes: self.device.attributes()?,
             groups,
             ..config
+        })
+    }
+}
+
+impl DeviceSettings {
+    /// What the configuration says of the device; the machine says the rest.
+    fn attributes(&self) -> Result<Attributes, SettingsError> {
+        let told = |field: &str, text: &Option<String>| match text {
+            Some(text) if text.trim().is_empty() || text.chars().count() > 64 || text.chars().any(char::is_control) => {
+                Err(wrong(&format!("device.{field}"), text, "1-64 characters"))
+            }
+            _ => Ok(text.clone()),
+        };
+        Ok(Attributes {
+            name: told("name", &self.name)?,
+            manufacturer: told("manufacturer", &self.manufacturer)?,
+            model: told("model", &self.model)?,
+            serial_number: told("serial_number", &self.serial_number)?,
+            ..Attributes::default()
         })
     }
 }
@@ -507,6 +535,7 @@ mod tests {
         refuse("[device]\ndevice_id = 'a/b'", "device.device_id");
         refuse("[device]\ndevice_id = 'a'\ntenant = '+'", "device.tenant");
         refuse("[device]\ndevice_id = 'a'\ndevice_type = 'A B'", "device.device_type");
+        refuse("[device]\ndevice_id = 'a'\nmanufacturer = ' '", "device.manufacturer");
         refuse("[device]\ndevice_id = 'a'\nstate_period_s = 1", "device.state_period_s");
         refuse("[device]\ndevice_id = 'a'\n[broker]\nurl = 'mqtts://a'\ncertificate_file = '/dev/null'", "broker.key_file");
         refuse("[device]\ndevice_id = 'a'\n[broker]\nca_file = '/dev/null'", "mqtts://");

@@ -46,6 +46,8 @@ async fn a_router_says_what_it_is_and_answers() {
     let attr = hear(&mut events, "/attr", |_| true).await;
     let said = ["name", "model", "firmware_version", "mac_address"].map(|name| attr[name].clone());
     assert_eq!(said, ["attic-router", "Acme Router 9", "Acme Linux 24", "020000000001"].map(Value::from));
+    assert_eq!(attr["manufacturer"], "not told by this machine", "a device tree that names no maker, and a processor that names none either");
+    assert_eq!(attr["identity_from"], json!({"manufacturer": "nothing", "model": "device_tree"}));
     let capabilities = &attr["capabilities"];
     assert_eq!(capabilities["features"], json!(["ethernet", "wifi"]));
     assert_eq!(capabilities["tools"]["network.interface_status"]["supported"], true);

@@ -3,46 +3,9 @@
 mod bench;
 
 use bench::Machine;
-use serde_json::{Value, json};
+use bench::desk::{Desk, device};
+use serde_json::json;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
-use std::sync::Arc;
-use std::time::Duration;
-use talkwire_broker::{BrokerConfig, Limits, Listener, OpenGate};
-use talkwire_device::Running;
-use talkwire_link::{Events, Link, LinkConfig, LinkEvent, Qos};
-use talkwire_linux::{Settings, run_with};
-
-const KEY: &str = "acme/home/attic-router";
-
-struct Desk {
-    link: Link,
-    events: Events,
-}
-
-impl Desk {
-    async fn hear(&mut self, tail: &str, fits: impl Fn(&Value) -> bool) -> Value {
-        let wait = async {
-            loop {
-                if let LinkEvent::Message(message) = self.events.next().await.expect("open")
-                    && message.topic.ends_with(tail)
-                {
-                    let value = serde_json::from_slice(&message.payload).expect("JSON");
-                    if fits(&value) {
-                        return value;
-                    }
-                }
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(30), wait).await.unwrap_or_else(|_| panic!("nothing fitting on {tail}"))
-    }
-
-    async fn ask(&mut self, id: &str, op: &str, args: Value) -> Value {
-        let request = json!({"id": id, "op": op, "args": args, "schema": format!("cmd.{op}/1.0"), "ts": 1});
-        self.link.publish(format!("rtk/v1/{KEY}/cmd/req"), request.to_string(), Qos::AtLeastOnce, false).await.unwrap();
-        self.hear("/cmd/res", |answer| answer["id"] == id && answer["status"] != "running").await
-    }
-}
 
 fn script(machine: &Machine, name: &str, text: &str) -> String {
     let path = machine.0.path().join(name);
@@ -51,24 +14,9 @@ fn script(machine: &Machine, name: &str, text: &str) -> String {
     format!("/{name}")
 }
 
-async fn device(machine: &Machine, settings: &str, port: u16, data: &Path) -> Running {
-    let head = format!(
-        "[broker]\nurl = 'mqtt://127.0.0.1:{port}'\n[device]\ntenant = 'acme'\nsite = 'home'\ndevice_id = 'attic-router'\ndata = '{}'\n",
-        data.display()
-    );
-    let settings = Settings::parse(Path::new("device.toml"), &(head + settings)).unwrap();
-    let config = settings.device(&machine.root()).unwrap();
-    run_with(&machine.root(), &settings, config).await.unwrap()
-}
-
 #[tokio::test]
 async fn commands_that_misbehave_are_answered_and_the_device_stays_up() {
-    let listeners = vec![Listener::tcp(([127, 0, 0, 1], 0).into())];
-    let broker = talkwire_broker::Broker::start(BrokerConfig { listeners, limits: Limits::default() }, Arc::new(OpenGate)).await.unwrap();
-    let port = broker.addresses()[0].addr.port();
-    let (link, events) = Link::connect(LinkConfig::new("127.0.0.1", port, "controller")).unwrap();
-    link.subscribe(format!("rtk/v1/{KEY}/#"), Qos::AtLeastOnce);
-    let mut desk = Desk { link, events };
+    let mut desk = Desk::open().await;
 
     let machine = Machine::router();
     let data = tempfile::tempdir().unwrap();
@@ -89,7 +37,7 @@ async fn commands_that_misbehave_are_answered_and_the_device_stays_up() {
          [exec.'fan.set_speed']\nclass = 'act'\nrun = ['{set}', '{{percent}}']\ncapture = ['{capture}']\nrestore = ['{restore}']\n\
          args.percent = {{ type = 'integer', min = 0, max = 100, required = true }}\n"
     );
-    let running = device(&machine, &exec, port, data.path()).await;
+    let running = device(&machine.root(), &exec, desk.port(), data.path()).await;
     let tools = desk.hear("/attr", |_| true).await["capabilities"]["tools"].clone();
     assert_eq!((&tools["fan.gone"]["supported"], &tools["fan.gone"]["reason"]), (&json!(false), &json!("program_missing")));
     assert_eq!((&tools["fan.set_speed"]["rollback_supported"], &tools["fan.hang"]["supported"]), (&json!(true), &json!(true)));
@@ -110,5 +58,5 @@ async fn commands_that_misbehave_are_answered_and_the_device_stays_up() {
     assert_eq!(desk.ask("status", "device.status", json!({})).await["status"], "completed");
 
     running.shutdown().await;
-    broker.stop().await;
+    desk.close().await;
 }

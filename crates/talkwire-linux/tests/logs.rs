@@ -117,3 +117,15 @@ async fn a_call_that_is_given_up_takes_the_program_with_it() {
     let pid = std::fs::read_to_string(pid).unwrap();
     assert!(!std::path::Path::new("/proc").join(pid.trim()).exists(), "the program still runs");
 }
+
+#[tokio::test]
+async fn the_file_of_a_syslog_daemon_is_read_where_nothing_else_keeps_a_log() {
+    let machine = Machine::empty();
+    machine.program("dmesg", "echo never asked; exit 1");
+    machine.write("var/log/messages", "Nov 21 15:23:08 attic daemon.info udhcpc: eth0: bound\nnonsense\nNov 21 15:23:09 attic daemon.err dnsmasq[7]: failed\n");
+    let answer = machine.ask("system.get_logs", json!({"since_s": 600})).await.unwrap();
+    let messages: Vec<_> = answer["entries"].as_array().unwrap().iter().map(|entry| entry["message"].as_str().unwrap()).collect();
+    assert_eq!((messages, &answer["from"]), (vec!["udhcpc: eth0: bound", "dnsmasq: failed"], &json!("syslog_file")));
+    let answer = machine.ask("system.get_logs", json!({"level": "error"})).await.unwrap();
+    assert_eq!(answer["total"], 1);
+}

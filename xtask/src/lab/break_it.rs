@@ -92,12 +92,33 @@ pub fn flood(network: &mut Network) -> Result<()> {
         client.start(&format!("download-{at}"), &mut command)?;
     }
     watch::until("a full line", SOON, || {
-        let before = received(client)?;
+        let before = counted(client, "rx_bytes")?;
         std::thread::sleep(Duration::from_secs(1));
-        (received(client)? - before > 60_000_000 / 8).then_some(())
+        (counted(client, "rx_bytes")? - before > 60_000_000 / 8).then_some(())
     })
 }
 
-fn received(client: &Space) -> Option<u64> {
-    client.run(&["cat", "/sys/class/net/eth0/statistics/rx_bytes"]).ok()?.trim().parse().ok()
+/// The router forgets where to send what is not for the home; a wrong command or a tunnel that ends does that.
+pub fn lose_the_route(network: &mut Network) -> Result<()> {
+    network.router.run(&["ip", "route", "del", "default"]).map(drop)
+}
+
+/// One client uploads with many connections at once, and the modem lets 0.3 s of packets queue up instead of dropping some.
+pub fn upload(network: &mut Network) -> Result<()> {
+    network.provider.deepen_the_queue()?;
+    let client = &mut network.clients[0];
+    for at in 0..16 {
+        let mut command = client.command("sh");
+        command.args(["-c", &format!("{{ printf 'POST /backup HTTP/1.1\\r\\nHost: {WEB}\\r\\n\\r\\n'; cat /dev/zero; }} | busybox nc {WEB} 80")]);
+        client.start(&format!("upload-{at}"), &mut command)?;
+    }
+    watch::until("a full line", SOON, || {
+        let before = counted(client, "tx_bytes")?;
+        std::thread::sleep(Duration::from_secs(1));
+        (counted(client, "tx_bytes")? - before > 60_000_000 / 8).then_some(())
+    })
+}
+
+fn counted(client: &Space, counter: &str) -> Option<u64> {
+    client.run(&["cat", &format!("/sys/class/net/eth0/statistics/{counter}")]).ok()?.trim().parse().ok()
 }

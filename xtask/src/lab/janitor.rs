@@ -38,17 +38,9 @@ impl Janitor {
         Ok(Self { child: child.context("cannot start sh")?, prefix })
     }
 
-    /// What the names of this lab's namespaces begin with.
-    pub fn prefix(&self) -> &str {
-        &self.prefix
-    }
-
-    /// Removes everything now.
-    ///
-    /// # Errors
-    /// When something stays.
-    pub fn sweep(&self) -> Result<()> {
-        sweep(&self.prefix)
+    /// What the names of the namespaces of one lane of this lab begin with.
+    pub fn prefix(&self, lane: usize) -> String {
+        format!("{}{lane}-", self.prefix)
     }
 }
 
@@ -62,7 +54,11 @@ impl Drop for Janitor {
     }
 }
 
-fn sweep(prefix: &str) -> Result<()> {
+/// Removes what a lane left.
+///
+/// # Errors
+/// When something stays.
+pub fn sweep(prefix: &str) -> Result<()> {
     crate::process::quiet(Command::new("sh").args(["-c", SWEEP, "sh", prefix]))?;
     let left = names(prefix)?;
     anyhow::ensure!(left.is_empty(), "these namespaces could not be removed: {}; `ip netns del NAME` removes one", left.join(", "));

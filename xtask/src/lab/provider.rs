@@ -113,6 +113,25 @@ impl Provider {
             .map(drop)
     }
 
+    /// The upload passes a modem with a deep queue, a little slower than the line: `line0` becomes its port towards the home, and the
+    /// provider's addresses move behind it. The gateway keeps its hardware address, so that nobody at home notices.
+    pub fn deepen_the_queue(&self) -> Result<()> {
+        let rate = PLAN_MBPS - 5;
+        self.isp
+            .script(&format!(
+                "mac=$(cat /sys/class/net/line0/address)
+                 # The bridge must not answer for the address that lies behind it.
+                 sysctl -qw net.ipv4.conf.all.arp_ignore=1
+                 ip link add modem0 type veth peer name line1; ip link add modem type bridge
+                 tc qdisc add dev modem0 root tbf rate {rate}mbit burst 64kb latency 300ms
+                 ip addr flush dev line0; ip link set line0 down; ip link set line0 address 02:a1:b2:c3:d4:f0; ip link set line1 address $mac
+                 ip link set line0 master modem; ip link set modem0 master modem
+                 for port in line0 line1 modem0 modem; do ip link set $port up; done
+                 ip addr add {GATEWAY}/24 dev line1; ip addr add {RESOLVER}/24 dev line1"
+            ))
+            .map(drop)
+    }
+
     fn resolver(&mut self) -> Result<()> {
         let words = "--keep-in-foreground --no-resolv --no-hosts --server=1.1.1.1 --cache-size=0 --pid-file= --user=root --log-facility=-";
         let mut command = self.isp.command("dnsmasq");

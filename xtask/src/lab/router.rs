@@ -25,7 +25,6 @@ dhcp-range=192.168.77.100,192.168.77.109,255.255.255.0,12h
 dhcp-authoritative
 resolv-file=/run/dnsmasq-resolv.conf
 conf-dir=/etc/dnsmasq.d/,*.conf
-log-facility=/var/log/dnsmasq.log
 user=root
 ";
 const NFT: &str = "table inet filter {
@@ -46,11 +45,15 @@ table ip nat {
 const UPLINK: &str = "#!/bin/sh
 case \"$1\" in
 bound|renew)
+  logger -t udhcpc -p daemon.info \"$interface: $1, address $ip from $serverid for $lease s, router $router\"
   ip addr replace \"$ip/${mask:-24}\" dev \"$interface\" valid_lft \"$lease\" preferred_lft \"$lease\"
   [ -z \"$router\" ] || ip route replace default via \"$router\" dev \"$interface\"
   : > /run/dnsmasq-resolv.conf
   for server in $dns; do echo \"nameserver $server\" >> /run/dnsmasq-resolv.conf; done ;;
-deconfig) ip addr flush dev \"$interface\" ;;
+deconfig)
+  logger -t udhcpc -p daemon.notice \"$interface: no address\"
+  ip addr flush dev \"$interface\" ;;
+leasefail) logger -t udhcpc -p daemon.warn \"$interface: nobody offers an address\" ;;
 esac
 ";
 
@@ -63,6 +66,9 @@ pub fn configure(router: &mut Space, lan_ports: &[String]) -> Result<()> {
          sysctl -qw net.ipv4.ip_forward=1; sysctl -qw net.netfilter.nf_conntrack_acct=1 || true",
         lan_ports.join(" ")
     ))?;
+    // The log of the system, as of any small machine without systemd.
+    router.start("syslog", router.command("busybox").args("syslogd -n -O /var/log/messages".split(' ')))?;
+    watch::until("the router's system log", ADDRESS_WITHIN, || router.script("[ -S /dev/log ]").ok())?;
     router.write("/etc/nftables.conf", NFT)?;
     router.run(&["nft", "-f", "/etc/nftables.conf"])?;
     router.write("/etc/dnsmasq.conf", DNSMASQ)?;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 /// From its start until a machine is there.
 const UP_WITHIN: Duration = Duration::from_secs(10);
-/// Gives the machine its own `/etc`, `/run`, leases and logs, says that it is ready, and stays. All of it is gone with the process.
+/// Gives the machine its own `/etc`, `/dev` (with the socket of its log), `/run`, leases and logs, says that it is ready, and stays. All of it is gone with the process.
 const LIVE: &str = "set -e
 mount --make-rprivate /
 mount -t tmpfs tmpfs \"$1\"
@@ -17,6 +17,9 @@ mkdir \"$1/etc\"; cp -a /etc/. \"$1/etc\"
 rm -f \"$1/etc/resolv.conf\" \"$1/etc/dnsmasq.conf\"; rm -rf \"$1/etc/dnsmasq.d\"; mkdir \"$1/etc/dnsmasq.d\"
 echo \"$2\" > \"$1/etc/hostname\"; : > \"$1/etc/resolv.conf\"
 mount --bind \"$1/etc\" /etc
+mkdir \"$1/dev\"
+for node in null zero full random urandom tty; do : > \"$1/dev/$node\"; mount --bind /dev/$node \"$1/dev/$node\"; done
+ln -s /proc/self/fd \"$1/dev/fd\"; mount --rbind \"$1/dev\" /dev
 for folder in /run /var/log /var/lib/misc; do [ ! -d $folder ] || mount -t tmpfs tmpfs $folder; done
 echo ready > \"$3\"
 exec sleep infinity";

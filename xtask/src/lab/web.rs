@@ -1,11 +1,14 @@
 //! `lab web LISTEN`: the web beyond the provider. `/generate_204` and `/success.txt` answer as the pages that machines ask
-//! whether they are online, everything else sends bytes until the caller hangs up.
+//! whether they are online, a POST takes bytes until the caller hangs up, everything else sends some until then.
 
 use anyhow::{Context, Result, bail};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::ExitCode;
 use std::thread;
+
+/// Longest head of a request.
+const HEAD_BYTES: u64 = 16 * 1024;
 
 /// Runs until it is ended.
 pub fn run(words: &[String]) -> Result<ExitCode> {
@@ -18,7 +21,7 @@ pub fn run(words: &[String]) -> Result<ExitCode> {
 }
 
 fn serve(stream: TcpStream) -> std::io::Result<()> {
-    let mut reader = BufReader::new(stream.try_clone()?.take(16 * 1024));
+    let mut reader = BufReader::new(stream.try_clone()?.take(HEAD_BYTES));
     let mut request = String::new();
     reader.read_line(&mut request)?;
     let mut line = String::new();
@@ -26,6 +29,9 @@ fn serve(stream: TcpStream) -> std::io::Result<()> {
         line.clear();
     }
     let mut stream = stream;
+    if request.starts_with("POST ") {
+        return std::io::copy(&mut stream, &mut std::io::sink()).map(drop);
+    }
     let mut end = |text: &str| stream.write_all(text.as_bytes());
     match request.split_whitespace().nth(1) {
         Some("/generate_204") => end("HTTP/1.1 204 No Content\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"),

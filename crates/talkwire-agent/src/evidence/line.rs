@@ -9,6 +9,7 @@ pub(super) fn wan(evidence: &mut Evidence, row: Row<'_>, source: Source<'_>) {
     wan.say("ip", row.word("ip_kind", &["none", "linklocal", "private", "cgnat", "public"]), source);
     wan.say("ip_addr", row.address("ip"), source);
     wan.say("proto", row.word("protocol", &["dhcp", "pppoe", "static"]), source);
+    wan.flag("route", row.flag("default_route"), source);
     wan.flag("gw_ok", row.flag("gateway_reachable"), source);
     wan.flag("dns_ok", row.flag("dns_ok"), source);
     wan.say("http", row.word("http", &["ok", "redirect", "fail"]), source);

@@ -76,6 +76,11 @@ impl<'a> View<'a, '_> {
             let id = scope.json(&operation.device)?;
             let device = self.site.device(id.as_str()?).filter(|device| device.online && device.can(&operation.op))?;
             let args = values(&operation.args, scope)?;
+            // A device may have the tool and yet say that it never does one of its things: then there is only the advice.
+            let never = |name: &str| device.tool(&operation.op).and_then(|(_, support)| support?.limitations.get(name).cloned()) == Some(Value::Bool(false));
+            if args.iter().any(|(name, value)| *value != Value::Bool(false) && never(name)) {
+                return None;
+            }
             self.brief.catalogue.tool(&operation.op)?.check(&args).ok()?;
             let undo_args = values(&operation.undo_args, scope).filter(|args| !args.is_empty());
             let shown: Vec<(String, String)> = args.iter().map(|(name, value)| (format!("arg_{name}"), shown(value))).collect();

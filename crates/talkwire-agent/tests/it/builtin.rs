@@ -11,7 +11,7 @@ fn the_built_in_flows_load() {
     }
     let mind = Mind::builtin();
     assert_eq!(mind.flows().count(), 9);
-    assert_eq!(mind.causes().len(), 78);
+    assert_eq!(mind.causes().len(), 79);
 }
 
 #[test]

@@ -167,3 +167,25 @@ fn the_binding_gather_lists_are_contained() {
         assert!(flow != "slow_speed" || both_sides.len() == 2, "the client is compared with the router");
     }
 }
+
+#[test]
+fn what_a_device_never_does_is_not_proposed() {
+    let mind = Mind::builtin();
+    let rogue = |never: bool| {
+        let mut play = Play::new("no_internet", "en", "no internet on one computer", json!({}));
+        let servers = json!([{"ip_address": "192.168.0.1", "mac_address": "02000000ee01", "offered_gateway": "192.168.0.1", "offered_subnet": "192.168.0.0/24", "port": "lan3"}]);
+        play.set("dhcpdns.scan_rogue@router", "/rogue_dhcp_detected", json!(true)).set("dhcpdns.scan_rogue@router", "/rogue_servers", servers);
+        play.set("clients.list@router", "/clients/2/ip_address", json!("192.168.0.23"));
+        if never {
+            let support = play.devices[0].tools.get_mut("dhcpdns.set").unwrap();
+            support.limitations.insert("disable_other_dhcp".into(), json!(false));
+        }
+        play.run(&mind);
+        assert_eq!(play.cause(), Some("rogue_dhcp_server"));
+        play
+    };
+    assert_eq!(rogue(false).proposals.len(), 1);
+    let by_hand = rogue(true);
+    assert!(by_hand.proposals.is_empty(), "{:?}", by_hand.proposals);
+    assert!(by_hand.session.closing.contains("pull its cable"), "the advice takes its place: {}", by_hand.session.closing);
+}

@@ -94,6 +94,7 @@ impl Keeper {
             ToolError { message, ..unwritable(&error) }
         })?;
         self.guard.enter(Hold::Free);
+        self.confirmed().await;
         Ok(committed(config_hash))
     }
 

@@ -183,6 +183,6 @@ impl Keeper {
         } else {
             self.failures.retain(|_, report| report.key != key);
         }
-        self.journal.prune(self.clock.now().steady).await;
+        self.journal.prune(self.clock.now().steady, self.kept_through()).await;
     }
 }

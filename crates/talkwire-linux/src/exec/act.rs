@@ -17,7 +17,7 @@ pub(crate) struct ExecAct(pub(crate) ExecTool);
 impl ExecAct {
     async fn section(&self, args: &Args) -> Result<Value, ToolError> {
         let tool = &self.0;
-        let running = parse_json(&tool.command(&tool.entry.capture, args, None).await?)?;
+        let running = parse_json(tool.entry.capture.first(), &tool.command(&tool.entry.capture, args, None).await?)?;
         let section = json!({"args": self.captured_by(args), "running": running});
         if canonical(&section).len() > SECTION_BYTES {
             return Err(ToolError::failed(format!("the captured section has more than {SECTION_BYTES} bytes")));
@@ -68,5 +68,9 @@ impl Act for ExecAct {
         tool.command(&tool.entry.restore, &Args::default(), Some(format!("{previous}\n").into_bytes())).await?;
         let args = previous.get("args").and_then(Value::as_object).cloned().unwrap_or_default();
         self.section(&Args(args)).await
+    }
+
+    fn lasting(&self, section: &Value) -> Option<String> {
+        self.0.entry.lost_at_boot.then(|| canonical(section.get("args").unwrap_or(&Value::Null)))
     }
 }

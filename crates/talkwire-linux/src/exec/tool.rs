@@ -12,6 +12,8 @@ use talkwire_device::{Args, Call, Code, Tool, ToolError, ToolSupport};
 
 /// Most lines of a result.
 const LINES: usize = 1000;
+/// `ENOEXEC`.
+const EXEC_FORMAT: i32 = 8;
 /// Most characters of a line.
 const LINE_CHARS: usize = 1000;
 
@@ -45,15 +47,32 @@ impl ExecTool {
             Trouble::Start(error) => {
                 let (reason, advice) = match error.kind() {
                     std::io::ErrorKind::NotFound => ("program_missing", "install it, or correct the path in [exec]"),
-                    std::io::ErrorKind::PermissionDenied => ("program_refused", "let this user run it"),
-                    _ => ("program_failed", "see the device's log"),
+                    std::io::ErrorKind::PermissionDenied => ("program_refused", "let the user of this device run it (chmod, or its group)"),
+                    std::io::ErrorKind::ArgumentListTooLong => ("program_failed", "its arguments are too long"),
+                    // The kernel knows neither the architecture nor, in a script, who reads it.
+                    _ if error.raw_os_error() == Some(EXEC_FORMAT) => {
+                        ("program_failed", "a script must begin with a line such as #!/bin/sh, and a binary must be made for this processor")
+                    }
+                    _ => ("program_failed", "try it by hand as the user of this device"),
                 };
                 ToolError::not_available(reason, format!("{name} cannot be run: {error}; {advice}"))
             }
-            Trouble::Time => ToolError::new(Code::Timeout, format!("{name} did not end within {} s and was stopped", entry.timeout_s))
-                .with("timeout_ms", u64::try_from(entry.time().as_millis()).unwrap_or(u64::MAX)),
-            Trouble::Flood => ToolError::new(Code::TooLarge, format!("{name} said more than {} bytes and was stopped", entry.max_output_bytes))
-                .with("limit", entry.max_output_bytes),
+            Trouble::Time => ToolError::new(
+                Code::Timeout,
+                format!("{name} did not end within {} s and was stopped; if it may take longer, raise timeout_s of its entry in [exec]", entry.timeout_s),
+            )
+            .with("timeout_ms", u64::try_from(entry.time().as_millis()).unwrap_or(u64::MAX)),
+            Trouble::Flood => ToolError::new(
+                Code::TooLarge,
+                format!(
+                    "{name} said more than {} bytes and was stopped; let it say less, or raise max_output_bytes of its entry in [exec]",
+                    entry.max_output_bytes
+                ),
+            )
+            .with("limit", entry.max_output_bytes),
+            Trouble::Failed { status, complaint } if complaint.is_empty() => {
+                ToolError::failed(format!("{name} failed ({status}) and gave no reason on its standard error"))
+            }
             Trouble::Failed { status, complaint } => ToolError::failed(format!("{name} failed ({status}): {complaint}")),
         }
     }
@@ -62,7 +81,7 @@ impl ExecTool {
     pub(super) fn result(&self, said: &str) -> Result<Value, ToolError> {
         let line = |line: &str| clean(line, LINE_CHARS);
         match self.entry.result {
-            ExecResult::Json => match parse_json(said)? {
+            ExecResult::Json => match parse_json(self.entry.run.first(), said)? {
                 object @ Value::Object(_) => Ok(object),
                 other => Ok(json!({"value": other})),
             },
@@ -78,10 +97,16 @@ impl ExecTool {
     }
 }
 
-pub(super) fn parse_json(said: &str) -> Result<Value, ToolError> {
+/// What a program said as JSON.
+pub(super) fn parse_json(program: Option<&String>, said: &str) -> Result<Value, ToolError> {
     serde_json::from_str(said.trim()).map_err(|error| {
-        let begin = clean(said.lines().next().unwrap_or_default(), 80);
-        ToolError::failed(format!("the program should have said JSON, but {error}; it began with {begin:?}")).with("reason", "not_json")
+        let (name, begin) = (program.map_or("the program", String::as_str), clean(said.lines().next().unwrap_or_default(), 80));
+        let what = match said.trim().is_empty() {
+            true => "it said nothing".to_owned(),
+            false => format!("it began with {begin:?} ({error})"),
+        };
+        ToolError::failed(format!("{name} should have said JSON, but {what}; mend it, or set result = \"text\" or \"lines\" for its entry in [exec]"))
+            .with("reason", "not_json")
     })
 }
 

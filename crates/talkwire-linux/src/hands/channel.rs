@@ -111,7 +111,7 @@ impl Act for SetChannel {
     fn support(&self) -> ToolSupport {
         let lacks = match self.uses_uci() {
             true => None,
-            false => self.0.hostapd.interfaces().is_empty().then_some("no_hostapd"),
+            false => self.0.hostapd.lacks(),
         };
         support(4000, lacks)
     }
@@ -171,6 +171,11 @@ impl Act for SetChannel {
         let (channel, width) = (number("channel")?, number("width")?);
         let mhz = radio.band.mhz(channel).ok_or_else(unknown)?;
         Ok(section(&self.switch(&radio, &Target { channel, width, mhz }).await?))
+    }
+
+    /// hostapd reads its file again at a boot, and UCI keeps what it was told.
+    fn lasting(&self, section: &Value) -> Option<String> {
+        section.get("interface").and_then(Value::as_str).filter(|_| !self.uses_uci()).map(str::to_owned)
     }
 }
 

@@ -31,7 +31,7 @@ impl Wish {
             Some(true) => {
                 return Err(ToolError::not_available(
                     "cannot_block_dhcp",
-                    "this machine cannot block foreign DHCP servers; find it with dhcpdns.scan_rogue and take it off the network",
+                    "this machine cannot block foreign DHCP servers, as they answer on the switch before it could; find the server with dhcpdns.scan_rogue, then unplug it or switch off its DHCP (access point mode), or block it at the switch (DHCP snooping)",
                 ));
             }
             None if wish == Self::default() => return Err(ToolError::invalid_args("give at least one of args.dns_servers, args.dhcp_range, args.lease_s")),

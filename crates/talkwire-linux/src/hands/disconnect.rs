@@ -43,7 +43,7 @@ impl Act for ClientDisconnect {
     }
 
     fn support(&self) -> ToolSupport {
-        support(1500, self.0.hostapd.interfaces().is_empty().then_some("no_hostapd"))
+        support(1500, self.0.hostapd.lacks())
     }
 
     async fn check(&self, args: &Args) -> Result<Value, ToolError> {

@@ -22,6 +22,11 @@ pub(crate) trait Hostapd: Send + Sync {
     /// The radios' interfaces that it serves.
     fn interfaces(&self) -> Vec<String>;
 
+    /// Why it cannot be spoken to, as a stable word.
+    fn lacks(&self) -> Option<&'static str> {
+        self.interfaces().is_empty().then_some("no_hostapd")
+    }
+
     /// Asks one thing; what it answered, also when that is a no.
     ///
     /// # Errors
@@ -62,6 +67,19 @@ impl Hostapd for ControlSockets {
         let mut names: Vec<String> = sockets.filter_map(|entry| entry.file_name().into_string().ok()).filter(|name| name != "global").collect();
         names.sort_unstable();
         names
+    }
+
+    /// A socket that a dead daemon left, or that this user may not use, is none.
+    fn lacks(&self) -> Option<&'static str> {
+        let reach = |interface: &String| StdDatagram::unbound()?.connect(self.0.join(interface));
+        let refused = |error: &std::io::Error| error.kind() == std::io::ErrorKind::PermissionDenied;
+        let tries: Vec<_> = self.interfaces().iter().map(reach).collect();
+        let is_closed = || std::fs::read_dir(&self.0).is_err_and(|error| refused(&error)) || tries.iter().any(|tried| tried.as_ref().is_err_and(refused));
+        match tries.iter().any(Result::is_ok) {
+            true => None,
+            false if is_closed() => Some("hostapd_refused"),
+            false => Some("no_hostapd"),
+        }
     }
 
     fn ask<'a>(&'a self, interface: &'a str, command: &'a str) -> BoxFuture<'a, Result<String, ToolError>> {
@@ -119,11 +137,12 @@ mod tests {
         std::fs::write(folder.path().join("notes"), "no socket").unwrap();
         let server = serve(folder.path(), vec![b"PONG\n", b"state=ENABLED\nchannel=6\n"]);
         let hostapd = ControlSockets(folder.path().into());
-        assert_eq!(hostapd.interfaces(), ["wlan0"]);
+        assert_eq!((hostapd.interfaces(), hostapd.lacks()), (vec!["wlan0".to_owned()], None));
         assert_eq!(hostapd.ask("wlan0", "PING").await.unwrap(), "PONG");
         let status = hostapd.ask("wlan0", "STATUS").await.unwrap();
         assert_eq!(fields(&status)["channel"], "6");
         assert_eq!(server.join().unwrap(), ["PING", "STATUS"]);
+        assert_eq!(hostapd.lacks(), Some("no_hostapd"), "the socket is left, and nobody listens");
     }
 
     #[tokio::test]

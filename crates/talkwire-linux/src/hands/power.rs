@@ -121,6 +121,10 @@ impl Act for SetPower {
         let dbm = previous.get("power_dbm").and_then(Value::as_f64).ok_or_else(unknown)?;
         Ok(section(&self.set(interface, dbm).await?))
     }
+
+    fn lasting(&self, section: &Value) -> Option<String> {
+        section.get("interface").and_then(Value::as_str).filter(|_| !self.0.is_openwrt()).map(str::to_owned)
+    }
 }
 
 #[cfg(test)]

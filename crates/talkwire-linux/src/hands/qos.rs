@@ -29,22 +29,36 @@ fn cap(args: &Args, name: &str) -> Result<Option<f64>, ToolError> {
     mbps.map(Some).ok_or_else(|| ToolError::invalid_args(format!("args.{name} must be from 0.1 to 100000 (Mbps)")))
 }
 
-/// The only rule that a machine without knowledge of applications can keep is one for all of them.
-fn cap_of_rules(args: &Args) -> Result<Option<f64>, ToolError> {
-    let wrong =
-        || ToolError::invalid_args("args.rules: this machine keeps one rule, {category: \"all\", bandwidth_limit_mbps}; it does not tell applications apart");
-    let rules = match args.get("rules") {
-        None | Some(Value::Null) => return Ok(None),
-        Some(value) => value.as_array().ok_or_else(wrong)?,
+/// The only rule that a machine without knowledge of applications can keep is a limit for all of them. A wish that only ranks one kind of
+/// traffic is left out, as the fair queue serves everybody alike; a limit for one kind is refused.
+struct Rules {
+    cap: Option<f64>,
+    /// The kinds whose rank is left out.
+    left_out: Vec<String>,
+}
+
+fn rules(args: &Args) -> Result<Rules, ToolError> {
+    let wrong = || {
+        ToolError::invalid_args(
+            "args.rules: this machine keeps one limit, {category: \"all\", bandwidth_limit_mbps}; it does not tell applications apart, so no other category can have one",
+        )
     };
-    match rules.as_slice() {
-        [] => Ok(None),
-        [rule] if rule.get("category").and_then(Value::as_str) == Some("all") => {
-            let limit = Args(rule.as_object().cloned().unwrap_or_default());
-            cap(&limit, "bandwidth_limit_mbps")?.or(cap(&limit, "bandwidth_limit")?).map(Some).ok_or_else(wrong)
+    let list = match args.get("rules") {
+        None | Some(Value::Null) => &[][..],
+        Some(value) => value.as_array().ok_or_else(wrong)?.as_slice(),
+    };
+    let mut kept = Rules { cap: None, left_out: Vec::new() };
+    for rule in list {
+        let rule = Args(rule.as_object().cloned().ok_or_else(wrong)?);
+        let category = rule.get("category").and_then(Value::as_str).filter(|word| word.len() <= 32).ok_or_else(wrong)?;
+        let limit = cap(&rule, "bandwidth_limit_mbps")?.or(cap(&rule, "bandwidth_limit")?);
+        match (category, limit) {
+            ("all", Some(limit)) if kept.cap.is_none() => kept.cap = Some(limit),
+            (_, Some(_)) => return Err(wrong()),
+            (category, None) => kept.left_out.push(crate::text::clean(category, 32)),
         }
-        _ => Err(wrong()),
     }
+    Ok(kept)
 }
 
 impl ApplyPolicy {
@@ -88,7 +102,7 @@ impl ApplyPolicy {
         let policy = POLICIES.into_iter().find(|policy| *policy == name).ok_or_else(wrong)?;
         let line = &self.0.settings.surroundings;
         let up = cap(args, "cap_up_mbps")?.or(line.plan_up_mbps.map(|mbps| SHARE * mbps));
-        let down = cap(args, "cap_down_mbps")?.or(cap_of_rules(args)?).or(line.plan_down_mbps.map(|mbps| SHARE * mbps));
+        let down = cap(args, "cap_down_mbps")?.or(rules(args)?.cap).or(line.plan_down_mbps.map(|mbps| SHARE * mbps));
         let (up_port, down_port) = (self.up(), self.down());
         if cap(args, "cap_down_mbps")?.is_some() && down_port.is_none() {
             return Err(ToolError::invalid_args(
@@ -172,6 +186,10 @@ impl Act for ApplyPolicy {
         let section = self.captured(args).await?;
         let mut result: Map<String, Value> = section.as_object().cloned().unwrap_or_default();
         result.insert("downtime_s".into(), json!(1));
+        let left_out = rules(args)?.left_out;
+        if !left_out.is_empty() {
+            result.insert("rules_left_out".into(), json!(left_out));
+        }
         Ok(Applied { result, section })
     }
 
@@ -188,6 +206,25 @@ impl Act for ApplyPolicy {
             queues.push(Plan { interface: interface.into(), queue: now });
         }
         Ok(self.section(&queues))
+    }
+
+    /// The kernel forgets every queue at a boot.
+    fn lasting(&self, section: &Value) -> Option<String> {
+        let ports = section.get("ports").and_then(Value::as_array)?;
+        Some(ports.iter().filter_map(|port| port.get("interface").and_then(Value::as_str)).collect::<Vec<_>>().join(" "))
+    }
+
+    /// Only what is ours is put back; a queue that somebody else set up since the boot is left alone, and said.
+    async fn put_back(&self, section: &Value) -> Result<Value, ToolError> {
+        for port in section.get("ports").and_then(Value::as_array).into_iter().flatten() {
+            let Some(interface) = port.get("interface").and_then(Value::as_str).filter(|name| is_name(name)) else { continue };
+            let (now, wanted) = (self.0.queue(interface).await?, Queue::of_section(port));
+            if let (Queue::Other { kind, handle, .. }, true) = (&now, wanted.as_ref() != Some(&now)) {
+                let advice = format!("{interface} has a queue {kind} {handle} that somebody else set up after the boot; apply the policy again to replace it");
+                return Err(ToolError::not_available("foreign_qdisc", advice));
+            }
+        }
+        self.restore(section).await
     }
 }
 
@@ -259,7 +296,8 @@ mod tests {
             (json!({"policy_name": "fair", "cap_up_mbps": 0}), "cap_up_mbps"),
             (json!({"policy_name": "fair", "cap_up_mbps": 10, "cap_down_mbps": 10}), "down_interface"),
             (json!({"policy_name": "fair", "cap_up_mbps": 10, "interfaces": ["../../etc/passwd"]}), "wan"),
-            (json!({"policy_name": "fair", "rules": [{"category": "video", "priority": 1}]}), "all"),
+            (json!({"policy_name": "fair", "rules": [{"category": "video", "bandwidth_limit_mbps": 5}]}), "all"),
+            (json!({"policy_name": "fair", "rules": [{"category": "bulk", "priority": "low"}]}), "cap_up_mbps"),
         ] {
             let error = act(&Tape::new(&["tc"], &[])).check(&args(call.clone())).await.unwrap_err();
             assert!(error.is(Code::InvalidArgs) && error.message.contains(hint), "{call}: {error}");

@@ -6,7 +6,7 @@ use crate::machine::Machine;
 use crate::names::{ask, configured};
 use crate::root::Root;
 use crate::tool::{LinuxTool, cheap, limited};
-use crate::{address, ports, program};
+use crate::{address, ports, program, route};
 use serde_json::{Map, Value, json};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
@@ -43,6 +43,8 @@ async fn answer(machine: &Machine) -> Value {
     };
     let interface = way_out.interface.as_str();
     let link = ports::has_link(root, interface).unwrap_or(false);
+    // A machine that was told its way out may have lost the route nevertheless.
+    let has_route = route::way_out(root).flatten().is_some_and(|way| way.interface == interface);
     let own = address::all(root).await;
     let ip = own.iter().find(|address| address.interface == interface).map(|address| address.ip).filter(|_| link);
     let (gateway, dns, http, v6, mtu, manager) = tokio::join!(
@@ -57,6 +59,7 @@ async fn answer(machine: &Machine) -> Value {
     fields.extend([("interface".to_owned(), json!(interface)), ("link".into(), json!(link_word)), ("ip".into(), json!(ip))]);
     fields.insert("ip_kind".into(), json!(ip.map_or("none", address::kind)));
     fields.extend(protocol(root, interface, &manager).map(|word| ("protocol".to_owned(), json!(word))));
+    fields.insert("default_route".into(), json!(has_route));
     fields.extend([("gateway".to_owned(), json!(way_out.gateway)), ("gateway_reachable".into(), json!(gateway)), ("dns_ok".into(), json!(dns))]);
     fields.extend([("http".to_owned(), json!(http.word())), ("ipv6".into(), json!(v6))]);
     fields.extend(mtu.map(|ok| ("mtu_ok".to_owned(), json!(ok))));
@@ -64,6 +67,7 @@ async fn answer(machine: &Machine) -> Value {
     let parts = [
         (link, "link"),
         (ip.is_some(), "address"),
+        (has_route || http == Fetched::Ok, "route"),
         (way_out.gateway.is_none() || gateway || http == Fetched::Ok, "gateway"),
         (dns, "names"),
         (http == Fetched::Ok, "web"),

@@ -1,6 +1,7 @@
-//! The leases that this machine gave, whoever keeps them: dnsmasq, Kea or odhcpd.
+//! The leases that this machine gave, whoever keeps them: dnsmasq, Kea, odhcpd or ISC dhcpd.
 
 use super::dnsmasq::{self, Dnsmasq};
+use super::isc;
 use crate::clients::leases::{self, Expiry, Lease};
 use crate::root::Root;
 use crate::text::clean;
@@ -12,6 +13,8 @@ use talkwire_proto::id::mac_digits;
 const DNSMASQ: [&str; 3] = ["var/lib/misc/dnsmasq.leases", "tmp/dhcp.leases", "var/lib/dnsmasq/dnsmasq.leases"];
 /// Where Kea keeps them: the newer lines, and what it tidied up before.
 const KEA: [&str; 4] = ["var/lib/kea/kea-leases4.csv.2", "var/lib/kea/kea-leases4.csv", "var/lib/kea/dhcp4.leases", "tmp/kea-leases4.csv"];
+/// Where ISC dhcpd keeps them on Debian, Fedora and by itself.
+const ISC: [&str; 3] = ["var/lib/dhcp/dhcpd.leases", "var/lib/dhcpd/dhcpd.leases", "var/db/dhcpd.leases"];
 const ODHCPD: [&str; 3] = ["tmp/hosts/odhcpd", "tmp/odhcpd.leases", "var/lib/odhcpd/dhcp.leases"];
 const MOST: usize = 4096;
 const NAME_CHARS: usize = 63;
@@ -30,13 +33,14 @@ pub(super) fn leases_of(root: &Root, dnsmasq: Option<&Dnsmasq>) -> Vec<Lease> {
     let mut found = text.map(|text| leases::parse(&text)).unwrap_or_default();
     found.extend(KEA.into_iter().filter_map(|file| root.text(file)).flat_map(|text| parse_kea(&text)));
     found.extend(ODHCPD.into_iter().find_map(|file| root.text(file)).map(|text| parse_odhcpd(&text)).unwrap_or_default());
+    found.extend(ISC.into_iter().find_map(|file| root.text(file)).map(|text| isc::parse_leases(&text)).unwrap_or_default());
     let by_address: BTreeMap<Ipv4Addr, Lease> = found.into_iter().map(|lease| (lease.address, lease)).collect();
     by_address.into_values().take(MOST).collect()
 }
 
 /// Whether anybody on this machine keeps leases.
 pub(crate) fn any_keeper(root: &Root) -> bool {
-    DNSMASQ.iter().chain(&KEA).chain(&ODHCPD).any(|file| root.has(file))
+    DNSMASQ.iter().chain(&KEA).chain(&ODHCPD).chain(&ISC).any(|file| root.has(file))
 }
 
 /// `address,hwaddr,client_id,valid_lifetime,expire,subnet_id,fqdn_fwd,fqdn_rev,hostname,state,…`; a later line replaces an earlier one.

@@ -1,11 +1,13 @@
-//! The address server of this machine and its settings: dnsmasq, else Kea.
+//! The address server of this machine and its settings: dnsmasq, else Kea, else ISC dhcpd.
 
 use super::dnsmasq::{self, Dnsmasq, Pool};
+use super::isc;
 use crate::root::Root;
 use serde_json::Value;
 use std::net::Ipv4Addr;
 
 const KEA: &str = "etc/kea/kea-dhcp4.conf";
+const ISC: [&str; 2] = ["etc/dhcp/dhcpd.conf", "etc/dhcpd.conf"];
 
 /// What gives addresses here.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,9 +28,15 @@ pub(super) fn find(root: &Root) -> Option<Server> {
         }
         other => {
             let kea = root.text(KEA).and_then(|text| serde_json::from_str(&without_comments(&text)).ok());
-            kea.and_then(|value| parse_kea(&value)).map(|server| Server { dnsmasq: other, ..server })
+            let kea = kea.and_then(|value| parse_kea(&value));
+            kea.or_else(|| isc(root)).map(|server| Server { dnsmasq: other, ..server })
         }
     }
+}
+
+fn isc(root: &Root) -> Option<Server> {
+    let isc::Settings { pools, router, offered } = ISC.into_iter().find_map(|file| root.text(file)).map(|text| isc::parse_settings(&text))?;
+    (!pools.is_empty()).then_some(Server { kind: "isc", pools, router, offered, dnsmasq: None })
 }
 
 fn parse_kea(value: &Value) -> Option<Server> {

@@ -1,6 +1,8 @@
 //! A machine made of files in a temporary folder, and the way to call its tools.
 #![allow(dead_code)]
 
+pub mod desk;
+
 use serde_json::{Value, json};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
