@@ -1,11 +1,13 @@
 //! Diagnosis flows as data: what to gather, what to conclude, what to change, how to prove it (`docs/flows.md`).
 
+mod bad;
 mod expression;
 mod files;
 mod library;
 
+pub use bad::BadFlow;
 pub use expression::{Expression, Scope};
-pub use library::{BadFlow, Library};
+pub use library::Library;
 
 use serde::Deserialize;
 use std::collections::BTreeMap;

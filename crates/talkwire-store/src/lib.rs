@@ -23,6 +23,6 @@ pub use prune::{AUDIT_MS, FOLDED_MS, HISTORY_MS, Pruned, RAW_MS};
 pub use reader::Reader;
 pub use reader::chat::{ChatCounts, MessageWindow};
 pub use reader::quarantine::Quarantined;
-pub use reader::telemetry::{Fold, FoldWidth};
+pub use reader::telemetry::{EVENTS_SEARCHED, Fold, FoldWidth};
 pub use sqlite::{Options, Sqlite};
 pub use store::Store;

@@ -5,6 +5,7 @@ mod changesets;
 mod chat;
 mod devices;
 mod events;
+mod network;
 mod problem;
 mod sessions;
 mod speedtest;
@@ -77,6 +78,7 @@ pub fn router(house: Shared) -> Router {
         .route("/commands", get(devices::all_commands).post(devices::send_command))
         .route("/commands/{id}", get(devices::command))
         .route("/commands/{id}/cancel", post(devices::cancel_command))
+        .route("/network", get(network::places))
         .route("/tools", get(system::tools))
         .route("/causes", get(system::causes))
         .route("/flows", get(system::flows))

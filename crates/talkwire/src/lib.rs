@@ -11,6 +11,7 @@ pub mod hub;
 pub mod identity;
 pub mod lone_broker;
 pub mod mind;
+pub mod network;
 mod outside;
 pub mod payload_keys;
 pub mod probe;

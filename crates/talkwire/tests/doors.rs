@@ -14,6 +14,8 @@ mod durable;
 mod harness;
 #[path = "doors/mosquitto.rs"]
 mod mosquitto;
+#[path = "doors/network.rs"]
+mod network;
 #[path = "doors/outage.rs"]
 mod outage;
 #[path = "doors/outside.rs"]

@@ -55,3 +55,22 @@ export const events = [
   { event_type: 'wifi.channel_busy', severity: 'warning', data: { channel: 6, busy_pct: 81 }, ts_ms: now - 240_000, received_ms: now - 240_000 },
   { event_type: 'wifi.client_associated', severity: 'info', data: { client: 'a4:5e:60:11:22:33', hostname: 'phone-mei' }, ts_ms: now - 1_900_000, received_ms: now - 1_900_000 },
 ]
+
+/** The network of the invented home, with so many clients. */
+export function network(clients) {
+  const [router, living, bedroom] = devices.map((one) => one.device_id)
+  const own = devices.map(({ device_id, name, device_type, online, health }) => ({ device_id, known: true, name, device_type, online, health, role: { router: 'gateway', iot_sensor: 'client' }[device_type] ?? 'access_point', sources: [router] }))
+  const kinds = ['phone', 'laptop', 'tv', 'tablet', 'speaker']
+  const people = Array.from({ length: clients }, (_, n) => ({ device_id: `0200000a${String(n).padStart(4, '0')}`, known: false, name: n === 3 ? '<img src=x onerror=alert(3)>' : `${kinds[n % 5]}-${n}`, device_type: kinds[n % 5], role: 'client', room: 'living', online: true, sources: [router, living] }))
+  const airs = people.map(({ device_id }, n) => ({ from: [living, living, bedroom, router][n % 4], to: device_id, kind: n % 4 === 3 ? 'ethernet' : 'wifi', band: n % 4 === 3 ? null : ['5GHz', '2.4GHz'][n % 2], rate_mbps: n % 4 === 3 ? 1000 : 72 + ((n * 37) % 800), rssi_dbm: n % 4 === 3 ? null : -50 - ((n * 7) % 36), quality: n % 4 === 3 ? 1 : Math.max(0, 1 - ((n * 7) % 36) / 40), sources: [router] }))
+  const changes = [
+    { at_ms: now - 300_000, what: 'moved', device_id: people[0]?.device_id, from: bedroom, to: living, event_type: 'wifi.roam_triggered', source: living },
+    { at_ms: now - 900_000, what: 'joined', device_id: people[1]?.device_id, name: people[1]?.name, to: living, source: router },
+    { at_ms: now - 2_000_000, what: 'event', device_id: router, event_type: 'network.link_change', severity: 'warning', source: router },
+    { at_ms: now - 40_000_000, what: 'left', device_id: people[2]?.device_id, name: people[2]?.name, from: bedroom, source: router },
+  ].filter((change) => change.device_id)
+  return {
+    ...PLACE, nodes: [...own, ...people], changes, cut: false,
+    links: [{ from: router, to: living, kind: 'ethernet', rate_mbps: 1000, quality: 1, sources: [router] }, { from: living, to: bedroom, kind: 'wifi', band: '5GHz', rate_mbps: 433, rssi_dbm: -71, quality: 0.48, sources: [router, bedroom] }, ...airs],
+  }
+}

@@ -1,12 +1,12 @@
 // An invented server for developing the console without the real one: HTTP on 5000 (serves dist too), MQTT over WebSocket on 8885.
-// Any complaint plays a whole diagnosis with a change. MOCK_HISTORY=n: so many messages at start; MOCK_EMPTY=1: no devices; MOCK_SPEED: factor.
+// Any complaint plays a whole diagnosis with a change. MOCK_HISTORY=n: so many messages at start; MOCK_EMPTY=1: no devices; MOCK_CLIENTS=n; MOCK_SPEED: factor.
 // GET /mock/outage?ms=… cuts the broker; text "ask" asks back; "gain no" lets the change fail to help.
 import { createHash, randomUUID } from 'node:crypto'
 import { createReadStream, existsSync, statSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { extname, join, normalize } from 'node:path'
 import { miniBroker } from './mini-broker.mjs'
-import { catalogue, causes, devices, events, PLACE } from './mock-data.mjs'
+import { catalogue, causes, devices, events, network, PLACE } from './mock-data.mjs'
 
 const HTTP = Number(process.env.MOCK_HTTP ?? 5000)
 const WS = Number(process.env.MOCK_WS ?? 8885)
@@ -218,6 +218,12 @@ function decide(id, verb, body) {
   return row
 }
 
+function telemetry(metric, from, to, points) {
+  const step_ms = Math.floor((to - from) / points) + 1
+  const steps = Array.from({ length: points }, (_, i) => ({ ts_ms: to - i * step_ms, value: 30 + 14 * Math.sin(i / 6) + (i % 5) })).filter((_, i) => i < 60 || i > 75)
+  return { ...page(steps.map((step) => ({ ...step, min: step.value - 3, max: step.value + 4, count: 5, unit: metric === 'cpu_usage' ? '%' : 'celsius' }))), step_ms }
+}
+
 function api(method, path, query, body) {
   const [noun, ...parts] = path.split('/').map(decodeURIComponent)
   const flat = ({ session, ...rest }) => ({ ...rest, ...session, steps: undefined })
@@ -230,7 +236,9 @@ function api(method, path, query, body) {
       if (parts[3] === 'events') return page(events)
       if (parts[3] === 'commands') return page(commands.filter((one) => one.device_id === parts[2]).toReversed())
       if (parts.length === 4) return page(['cpu_usage', 'temperature_c'])
-      return page(Array.from({ length: 60 }, (_, i) => ({ ts_ms: Date.now() - i * 60_000, value: 30 + 14 * Math.sin(i / 6) + (i % 5), unit: parts[4] === 'cpu_usage' ? '%' : '°C' })))
+      return telemetry(parts[4], Number(query.get('from_ms')), Number(query.get('to_ms')), Number(query.get('points')))
+    case 'GET network':
+      return { ...page(known.length ? [network(Number(process.env.MOCK_CLIENTS ?? 11))] : []), from_ms: Date.now() - Number(query.get('hours')) * 3_600_000, to_ms: Date.now() }
     case 'GET tools':
       return page(catalogue)
     case 'GET causes':

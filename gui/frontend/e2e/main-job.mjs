@@ -217,6 +217,82 @@ await step('the keyboard goes everywhere', page, async () => {
   ensure(ring !== 'none', 'the focus cannot be seen')
 })
 
+/** The devices and what each hangs on, as a part of the page says it: `id < parent`, sorted. */
+const hanging = (selector) => page.locator(selector).evaluateAll((items) => items.map((item) => `${item.dataset.id} < ${item.dataset.parent}`).sort())
+
+await step('the network is drawn, and the keyboard goes through it from above', page, async () => {
+  await byTest(page, 'nav-topology').click()
+  const stops = page.locator('[data-testid="net-picture"] [data-stop]')
+  await until(async () => (await byTest(page, 'net-node').count()) > 1 && (await byTest(page, 'net-group').count()) > 0, 'devices and folded clients are drawn')
+  const order = await stops.evaluateAll((all) => all.map((stop) => ({ id: stop.dataset.id, kind: stop.dataset.kind, parent: stop.dataset.parent })))
+  for (const [index, stop] of order.entries()) ensure(stop.kind === 'group' || stop.parent === '' || order.findIndex((one) => one.id === stop.parent) < index, `${stop.id} comes before ${stop.parent}, on which it hangs`)
+  const here = () => page.evaluate(() => `${document.activeElement?.dataset.kind} ${document.activeElement?.dataset.id}`)
+  await stops.first().focus()
+  for (const stop of order) {
+    ensure((await here()) === `${stop.kind} ${stop.id}`, `Tab led to ${await here()}, not to ${stop.kind} ${stop.id}`)
+    await page.keyboard.press('Tab')
+  }
+  await stops.first().focus()
+  await page.keyboard.press('ArrowDown')
+  const below = await here()
+  ensure(below !== `node ${order[0].id}`, 'the arrow down leads nowhere')
+  await page.keyboard.press('ArrowUp')
+  ensure((await here()) === `node ${order[0].id}`, `up from ${below} leads to ${await here()}`)
+  const labels = await byTest(page, 'net-link').evaluateAll((all) => all.map((label) => label.innerText.trim()))
+  ensure(labels.length > 0 && labels.every((label) => /\S/.test(label)), `links without words: ${JSON.stringify(labels)}`)
+  return `${order.length} stops, links: ${labels.map((label) => label.replace(/\s+/g, ' ')).join(' | ')}`
+})
+
+await step('clients unfold, and the list says the same as the drawing', page, async () => {
+  const counted = await byTest(page, 'net-group').evaluateAll((groups) => groups.reduce((all, group) => all + Number(group.dataset.count), 0))
+  const folded = await byTest(page, 'net-node').count()
+  for (const group of await byTest(page, 'net-group').all()) {
+    await group.focus()
+    await page.keyboard.press('Enter')
+    ensure((await group.getAttribute('aria-expanded')) === 'true', 'Enter does not unfold')
+  }
+  await until(async () => (await byTest(page, 'net-node').count()) === folded + counted, `${counted} clients are unfolded beside ${folded} devices`, 10_000)
+  const drawn = await hanging('[data-testid="net-node"]')
+  const listed = await hanging('[data-testid="net-list"] li')
+  ensure(drawn.join() === listed.join(), `drawn: ${drawn.join(', ')}\nlisted: ${listed.join(', ')}`)
+  const names = await byTest(page, 'net-node').evaluateAll((nodes) => nodes.map((node) => node.querySelector('.name .clip').textContent.trim()))
+  const said = await byTest(page, 'net-list').innerText()
+  ensure(names.every((name) => said.includes(name)), `the list does not name ${names.filter((name) => !said.includes(name)).join(', ')}`)
+  await shot(page, 'topology-unfolded')
+  await accessible('the unfolded network')
+  await byTest(page, 'net-view').locator('[data-value="list"]').click()
+  await byTest(page, 'net-picture').waitFor({ state: 'detached' })
+  ensure((await hanging('[data-testid="net-list"] li')).join() === drawn.join(), 'the list as cards says something else')
+  await byTest(page, 'net-view').locator('[data-value="picture"]').click()
+  await byTest(page, 'net-changes').waitFor()
+  const known = page.locator('a[data-testid="net-node"]').first()
+  const id = await known.getAttribute('data-id')
+  await known.focus()
+  await page.keyboard.press('Enter')
+  await page.waitForURL(`**/devices/*/*/${id}`)
+  return `${drawn.length} devices, ${counted} of them unfolded`
+})
+
+await step('a device shows its figures over an hour, a day and a week, and the table behind them', page, async () => {
+  const trend = byTest(page, 'trend').first()
+  await trend.locator('svg[role="img"]').waitFor()
+  for (const hours of ['24', '168', '1']) {
+    const covers = (url) => Math.round((url.searchParams.get('to_ms') - url.searchParams.get('from_ms')) / 3_600_000)
+    const answered = page.waitForResponse((response) => response.url().includes('/telemetry/') && response.ok() && covers(new URL(response.url())) === Number(hours))
+    const choice = byTest(page, 'telemetry-range').locator(`[data-value="${hours}"]`)
+    await choice.click()
+    const { items, step_ms } = await (await answered).json()
+    ensure(items.length > 0 && items.length <= 181 && items[0].min <= items[0].max, `${hours} h came as ${items.length} points of ${step_ms} ms`)
+    ensure((await choice.getAttribute('aria-pressed')) === 'true', `${hours} h is not marked as chosen`)
+    await trend.locator('svg[role="img"]').waitFor()
+  }
+  await byTest(trend, 'trend-table').click()
+  await until(async () => (await trend.locator('tbody tr').count()) > 1, 'the table has rows', 10_000)
+  const row = (await trend.locator('tbody tr').first().innerText()).replace(/\s+/g, ' ')
+  await accessible('the figures as a table')
+  return row
+})
+
 async function look(name) {
   await page.waitForTimeout(600)
   await accessible(name)
@@ -243,6 +319,7 @@ for (const variant of VARIANTS) {
       await byTest(page, `nav-${name}`).click()
       await page.waitForTimeout(500)
       if (name === 'devices') await byTest(page, 'device-row').first().waitFor()
+      if (name === 'topology') await byTest(page, 'net-node').first().waitFor()
       await visited(name)
     }
     await byTest(page, 'nav-devices').click()

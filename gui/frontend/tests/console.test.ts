@@ -6,7 +6,6 @@ import en from '@/locales/en.json'
 import cn from '@/locales/zh-CN.json'
 import tw from '@/locales/zh-TW.json'
 import { supportOf } from '@/services/capabilities'
-import { networkRole, uplinkOf } from '@/services/links'
 import { stagesOf } from '@/services/stages'
 import type { Device, DiagnosisStep } from '@/types/api'
 
@@ -82,12 +81,5 @@ describe('what a device says of itself', () => {
   it('names its tools with reasons, the available first', () => {
     const support = supportOf(device({ capabilities: ['a.b'], attr: { capabilities: { tools: { 'a.b': { supported: true, limitations: { max_duration: 60 } }, 'a.a': { supported: false, reason: 'high_cpu_load' } } } } }))
     expect(support.map((one) => [one.op, one.supported, one.reason ?? one.limits])).toEqual([['a.b', true, 'max duration 60'], ['a.a', false, 'high_cpu_load']])
-  })
-  it('shows its way up and its place', () => {
-    expect(uplinkOf(device({ state: { uplink: { device_id: 'r', rssi_dbm: -60, medium: 'wireless' } } }))).toEqual({ from: 'd', to: 'r', medium: 'wireless', quality: '-60 dBm' })
-    expect(uplinkOf(device({ attr: { parent: 'r' } }))?.to).toBe('r')
-    expect(uplinkOf(device({}))).toBeNull()
-    expect(networkRole(device({ device_type: 'wifi_router' }))).toBe('gateway')
-    expect(networkRole(device({ device_type: 'mesh_node' }))).toBe('access')
   })
 })

@@ -1,5 +1,6 @@
 //! Reads all flow files and checks them at start: expressions compile, tools, arguments, causes and evidence names exist.
 
+use super::bad::BadFlow;
 use super::{Decisive, Doubt, Expression, Flow, GatherStep, Hypothesis, Remedy, RemedyOperation, Target, Verify, canonical_name};
 use crate::cause::{Cause, CauseFile, EvidenceWords};
 use crate::evidence::{Layout, SECTIONS};
@@ -8,29 +9,6 @@ use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use talkwire_core::catalogue::{Catalogue, Class, ToolEntry};
 use talkwire_core::language::Text3;
-
-/// Why a flow file is refused.
-#[derive(Debug, thiserror::Error)]
-pub enum BadFlow {
-    /// Not the TOML that is wanted.
-    #[error("flow file {file} cannot be read: {source}")]
-    Parse {
-        /// Which file.
-        file: String,
-        /// Where and why.
-        source: Box<toml::de::Error>,
-    },
-    /// Something that it names does not exist or does not fit.
-    #[error("flow file {file}: {place}: {why}")]
-    Wrong {
-        /// Which file.
-        file: String,
-        /// Where in it.
-        place: String,
-        /// What is wrong, and what would be right.
-        why: String,
-    },
-}
 
 /// All flows, steps, hypotheses, remedies and causes.
 #[derive(Debug, Default)]

@@ -22,11 +22,11 @@ impl House {
                 _ if index == 0 => {}
                 Backhaul::Eth { mbps } => connections.push(json!({"from_device": self.nodes[0].id, "to_device": node.id,
                     "connection_type": "ethernet", "bandwidth_mbps": mbps, "quality_score": 1.0, "rssi_dbm": Value::Null})),
-                Backhaul::Radio { .. } => {
+                Backhaul::Radio { band, .. } => {
                     if let Some(link) = self.backhaul(index, 0) {
                         connections.push(json!({"from_device": self.nodes[link.parent].id, "to_device": node.id,
                             "connection_type": "wifi", "bandwidth_mbps": link.phy_mbps.round(), "quality_score": quality(link.rssi_dbm),
-                            "rssi_dbm": link.rssi_dbm.round() as i64}));
+                            "band": band.name(), "rssi_dbm": link.rssi_dbm.round() as i64}));
                     }
                 }
             }
@@ -40,10 +40,10 @@ impl House {
             if client.file.wired {
                 connections.push(json!({"from_device": self.nodes[0].id, "to_device": client.file.mac, "connection_type": "ethernet",
                     "bandwidth_mbps": 1000, "quality_score": 1.0, "rssi_dbm": Value::Null}));
-            } else if let (Some((node, _)), Some(link)) = (client.link, self.link_of(index)) {
+            } else if let (Some((node, radio)), Some(link)) = (client.link, self.link_of(index)) {
                 connections.push(json!({"from_device": self.nodes[node].id, "to_device": client.file.mac, "connection_type": "wifi",
                     "bandwidth_mbps": link.down.map_or(0.0, |rate| rate.phy_mbps).round(), "quality_score": quality(link.rssi_ul),
-                    "rssi_dbm": link.rssi_ul.round() as i64}));
+                    "band": self.nodes[node].radios[radio].band.name(), "rssi_dbm": link.rssi_ul.round() as i64}));
             }
         }
         let external = self.line().address.then(|| self.session.address.clone());

@@ -44,6 +44,9 @@ pub struct Fold {
     pub unit: Option<String>,
 }
 
+/// How many of a device's last events are looked through for those of one family.
+pub const EVENTS_SEARCHED: i64 = 20_000;
+
 const EVENT: &str = "SELECT e.id, k.tenant, k.site, k.device_id, e.event_type, e.severity, e.data, e.ts_ms, e.received_ms, e.flagged FROM event e JOIN device_key k ON k.id = e.device";
 
 impl Reader {
@@ -63,6 +66,33 @@ impl Reader {
         // CROSS JOIN keeps the order: walk the newest events, look each device up.
         let sql = format!("{} WHERE e.id < ?1 ORDER BY e.id DESC LIMIT ?2", EVENT.replace(" JOIN ", " CROSS JOIN "));
         self.read(|db| Ok(Page::cut(event_rows(db, &sql, params![before, limit as i64 + 1])?, limit)))
+    }
+
+    /// Those of a device's last [`EVENTS_SEARCHED`] events that `pick` wants by their type and arrival, newest first, at most a thousand.
+    /// It is asked no further once it answers `None`.
+    pub fn events_picked(&self, device: &DeviceKey, mut pick: impl FnMut(&str, i64) -> Option<bool>) -> Result<Vec<EventRow>, StoreError> {
+        let heads = "SELECT id, event_type, received_ms FROM event
+             WHERE device = (SELECT id FROM device_key WHERE tenant = ?1 AND site = ?2 AND device_id = ?3) ORDER BY id DESC LIMIT ?4";
+        let names = params![device.tenant.as_str(), device.site.as_str(), device.device_id.as_str(), EVENTS_SEARCHED];
+        self.read(|db| {
+            let mut found = Vec::new();
+            let doing = || format!("looking through the events of {device}");
+            let mut statement = db.prepare_cached(heads).doing(doing)?;
+            let mut rows = statement.query(names).doing(doing)?;
+            while let Some(row) = rows.next().doing(doing)? {
+                let (id, received_ms): (i64, i64) = (row.get(0).doing(doing)?, row.get(2).doing(doing)?);
+                let event_type = row.get_ref(1).doing(doing)?.as_str().map_err(|source| StoreError::unreadable("an event", source))?;
+                match pick(event_type, received_ms) {
+                    Some(true) => found.extend(event_rows(db, &format!("{EVENT} WHERE e.id = ?1"), [id])?.into_iter().map(|(_, event)| event)),
+                    Some(false) => {}
+                    None => break,
+                }
+                if found.len() == bounded(usize::MAX) {
+                    break;
+                }
+            }
+            Ok(found)
+        })
     }
 
     /// Names of the metrics that a device has told, in order of the alphabet.
@@ -108,6 +138,21 @@ impl Reader {
             }
             found.sort_by_key(|fold: &Fold| std::cmp::Reverse(fold.start_ms));
             found.truncate(limit);
+            Ok(found)
+        })
+    }
+
+    /// The figures of a metric with `from_ms <= ts_ms <= to_ms`, one for each `step_ms` that has any, newest first; from the samples
+    /// themselves, and from the minutes that are left of those that were cut.
+    pub fn telemetry_thinned(&self, device: &DeviceKey, metric: &str, from_ms: i64, to_ms: i64, step_ms: i64) -> Result<Vec<Fold>, StoreError> {
+        let step_ms = step_ms.max(1);
+        self.read(|db| {
+            let mut found = Vec::new();
+            for (series, unit) in series(db, device, metric)? {
+                found.extend(thinned(db, series, &unit, (from_ms, to_ms), step_ms).doing(|| format!("thinning telemetry {metric} of {device}"))?);
+            }
+            found.sort_by_key(|fold: &Fold| std::cmp::Reverse(fold.start_ms));
+            found.truncate(bounded(usize::MAX));
             Ok(found)
         })
     }
@@ -224,4 +269,19 @@ fn folds(db: &Connection, series: i64, unit: &str, width: FoldWidth, (from_ms, t
         Ok(Fold { start_ms: row.get(0)?, min: row.get(1)?, max: row.get(2)?, sum: row.get(3)?, count: unsigned(count), unit })
     };
     db.prepare_cached(sql)?.query_map(params![series, width.ms(), from_ms, to_ms, limit as i64], fold)?.collect()
+}
+
+fn thinned(db: &Connection, series: i64, unit: &str, (from_ms, to_ms): (i64, i64), step_ms: i64) -> rusqlite::Result<Vec<Fold>> {
+    let sql = "SELECT start * ?4, min(low), max(high), sum(whole), sum(many) FROM (
+                   SELECT ts_ms / ?4 AS start, value AS low, value AS high, value AS whole, 1 AS many FROM sample
+                   WHERE series = ?1 AND ts_ms BETWEEN ?2 AND ?3 AND value IS NOT NULL
+                   UNION ALL
+                   SELECT start_ms / ?4, min, max, sum, count FROM fold WHERE series = ?1 AND width_ms = ?5 AND start_ms BETWEEN ?2 AND ?3)
+               GROUP BY start ORDER BY start DESC";
+    let fold = |row: &Row<'_>| {
+        let count: i64 = row.get(4)?;
+        let unit = (!unit.is_empty()).then(|| unit.to_owned());
+        Ok(Fold { start_ms: row.get(0)?, min: row.get(1)?, max: row.get(2)?, sum: row.get(3)?, count: unsigned(count), unit })
+    };
+    db.prepare_cached(sql)?.query_map(params![series, from_ms, to_ms, step_ms, FoldWidth::Minute.ms()], fold)?.collect()
 }

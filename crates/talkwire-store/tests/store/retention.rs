@@ -52,6 +52,9 @@ fn old_samples_become_minutes_and_hours_that_say_the_same() {
     let third = &minutes[117];
     let sum: i64 = (120..180).sum();
     assert_eq!(*third, Fold { start_ms: old + 2 * MINUTE, min: 120.0, max: 179.0, sum: sum as f64, count: 60, unit: Some("%".into()) });
+    // What is drawn over a long time joins what was cut and what was not.
+    let drawn = store.reader().telemetry_thinned(&made::key("ap-1"), "cpu", old, NOW, 2 * HOUR).unwrap();
+    assert_eq!(drawn.iter().map(|fold| (fold.start_ms, fold.max, fold.count)).collect::<Vec<_>>(), [(old + 2 * HOUR, 5.0, 1), (old, 7_199.0, 7_200)]);
     let hours = folds(&store, "cpu", FoldWidth::Hour);
     assert_eq!(
         hours.iter().map(|hour| (hour.start_ms, hour.min, hour.max, hour.count)).collect::<Vec<_>>(),

@@ -11,6 +11,7 @@ use talkwire_core::device::Device;
 use talkwire_core::effect::{EventRow, Notice, Sample};
 use talkwire_core::{Ask, Refusal};
 use talkwire_proto::{Code, DeviceId, DeviceKey, limits};
+use talkwire_store::Fold;
 
 type Three = (String, String, String);
 
@@ -130,7 +131,11 @@ pub struct Range {
     after: Option<String>,
     from_ms: Option<i64>,
     to_ms: Option<i64>,
+    points: Option<i64>,
 }
+
+/// Most points of a thinned metric.
+const MOST_POINTS: i64 = 500;
 
 pub async fn telemetry(
     State(house): State<Shared>,
@@ -141,11 +146,28 @@ pub async fn telemetry(
     let key = known(&house, (tenant, site, device_id)).await?;
     let limit = Paging { limit: range.limit, after: None }.limit()?;
     let (from_ms, to_ms) = (range.from_ms.unwrap_or(0), range.to_ms.unwrap_or(i64::MAX));
+    if let Some(points) = range.points {
+        let (Some(from_ms), Some(to_ms)) = (range.from_ms, range.to_ms.filter(|to_ms| *to_ms > from_ms)) else {
+            return Err(Problem::bad_request("`points` needs `from_ms` and a later `to_ms`: the time that they are spread over"));
+        };
+        if !(2..=MOST_POINTS).contains(&points) {
+            return Err(Problem::bad_request(format!("`points` is {points}, but must be from 2 to {MOST_POINTS}")));
+        }
+        // Steps start at multiples of their length: the same question a little later is answered with the same points, and newer ones.
+        let step_ms = to_ms.saturating_sub(from_ms) / points + 1;
+        let found = read(&house, move |reader| reader.telemetry_thinned(&key, &metric, from_ms, to_ms, step_ms)).await?;
+        return ok(json!({"items": found.into_iter().map(thinned).collect::<Vec<_>>(), "step_ms": step_ms, "next": null}));
+    }
     let found = read(&house, move |reader| reader.telemetry(&key, &metric, from_ms, to_ms, limit, range.after.as_deref())).await?;
     Ok(page(
         found,
         |sample: Sample| json!({"ts_ms": sample.ts_ms, "received_ms": sample.received_ms, "late": sample.received_ms - sample.ts_ms > limits::TS_BEHIND_MS, "value": sample.value, "unit": sample.unit, "body": sample.body}),
     ))
+}
+
+/// What is left of some samples: their mean, the lowest and the highest.
+fn thinned(fold: Fold) -> Value {
+    json!({"ts_ms": fold.start_ms, "value": fold.sum / fold.count.max(1) as f64, "min": fold.min, "max": fold.max, "count": fold.count, "unit": fold.unit})
 }
 
 pub async fn commands(State(house): State<Shared>, Path(path): Path<Three>, Params(paging): Params<Paging>, _who: Who) -> Answer {

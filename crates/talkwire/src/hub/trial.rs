@@ -1,6 +1,6 @@
 //! The loop with a store that fails when it is told to.
 
-use super::{Event, How, Hub, HubHandle};
+use super::{Event, How, Hub, HubHandle, Waiter};
 use crate::clock::Clock;
 use bytes::Bytes;
 use ed25519_dalek::SigningKey;
@@ -49,7 +49,7 @@ fn say(hub: &HubHandle) -> oneshot::Receiver<bool> {
     let (done, answer) = oneshot::channel();
     let from = Origin { principal: Principal::Guest { name: "g".into() }, client_id: "g".into() };
     let read = Err(Malformed::ServerTopic("t".into()));
-    let message = Event::Message { from, topic: "t".into(), read, payload: Bytes::new(), how: How::Own, done: Some(done) };
+    let message = Event::Message { from, topic: "t".into(), read, payload: Bytes::new(), how: How::Own, done: Some(Waiter::Stored(done)) };
     assert!(hub.offer(message).is_ok());
     answer
 }

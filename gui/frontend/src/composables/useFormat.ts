@@ -14,6 +14,7 @@ export function useFormat() {
   const exactTime = computed(() => new Intl.DateTimeFormat(locale.value, { dateStyle: 'medium', timeStyle: 'medium' }))
   const clock = computed(() => new Intl.DateTimeFormat(locale.value, { hour: '2-digit', minute: '2-digit', hour12: false }))
   const day = computed(() => new Intl.DateTimeFormat(locale.value, { month: 'short', day: 'numeric', weekday: 'short' }))
+  const dayClock = computed(() => new Intl.DateTimeFormat(locale.value, { month: 'numeric', day: 'numeric', hour: '2-digit', minute: '2-digit', hour12: false }))
   const figure = computed(() => new Intl.NumberFormat(locale.value, { maximumFractionDigits: 1 }))
 
   function ago(ms: number, now: number): string {
@@ -49,13 +50,15 @@ export function useFormat() {
     return t('unit.minutes', { n: minutes })
   }
 
+  const fine = computed(() => new Intl.NumberFormat(locale.value, { maximumFractionDigits: 4 }))
   const number = (value: number) => figure.value.format(value)
-  const UNIT_SIGNS: Record<string, string> = { celsius: '°C', percent: '%', count: '', clients: '', mbps: 'Mbps' }
+  const UNIT_SIGNS: Record<string, string> = { celsius: '°C', percent: '%', count: '', clients: '', mbps: 'Mbps', dbm: 'dBm', db: 'dB' }
+
+  const sign = (unit?: string | null) => UNIT_SIGNS[(unit ?? '').toLowerCase()] ?? unit ?? ''
 
   /** A figure with its unit, the unit's name as its sign. */
   function quantity(value: number, unit?: string | null): string {
-    const sign = UNIT_SIGNS[(unit ?? '').toLowerCase()] ?? unit ?? ''
-    return sign ? `${figure.value.format(value)} ${sign}` : figure.value.format(value)
+    return sign(unit) ? `${figure.value.format(value)} ${sign(unit)}` : figure.value.format(value)
   }
 
   const percent = (fraction: number) => `${figure.value.format(Math.round(fraction * 100))} %`
@@ -102,6 +105,9 @@ export function useFormat() {
     countdown,
     uptime,
     number,
+    moment: (ms: number) => dayClock.value.format(ms),
+    sign,
+    tick: (value: number) => fine.value.format(value),
     quantity,
     percent,
     bytes,

@@ -65,6 +65,73 @@ export interface TelemetryPoint {
   unit?: string | null
 }
 
+/** Some telemetry, thinned: the mean of a step, its lowest and highest. */
+export interface TelemetryStep extends TelemetryPoint {
+  min: number
+  max: number
+  count: number
+}
+
+export interface TelemetrySteps extends Page<TelemetryStep> {
+  step_ms: number
+}
+
+/** A device of a network: one that speaks with the server (`known`), or one that another told of. */
+export interface NetNode {
+  device_id: string
+  known: boolean
+  name?: string | null
+  device_type?: string | null
+  role?: string | null
+  ip_address?: string | null
+  room?: string | null
+  online?: boolean | null
+  health?: string | null
+  sources?: string[] | null
+  source?: string | string[] | null
+}
+
+/** A link; `from` is nearer to the internet. */
+export interface NetLink {
+  from: string
+  to: string
+  kind?: string | null
+  band?: string | null
+  rate_mbps?: number | null
+  rssi_dbm?: number | null
+  quality?: number | null
+  interface?: string | null
+  at_ms?: number
+  sources?: string[] | null
+  source?: string | string[] | null
+}
+
+export interface NetChange {
+  at_ms: number
+  what: 'joined' | 'left' | 'moved' | 'told' | 'event' | (string & {})
+  device_id: string
+  name?: string | null
+  from?: string | null
+  to?: string | null
+  event_type?: string | null
+  severity?: string | null
+  source?: string
+}
+
+export interface NetPlace {
+  tenant: string
+  site: string
+  nodes: NetNode[]
+  links: NetLink[]
+  changes: NetChange[]
+  cut?: boolean
+}
+
+export interface Network extends Page<NetPlace> {
+  from_ms: number
+  to_ms: number
+}
+
 export type Titles = Partial<Record<'zh-TW' | 'zh-CN' | 'en', string>>
 
 export interface JsonSchema {
