@@ -8,7 +8,6 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::Waker;
-use std::time::Duration;
 use tokio::sync::Semaphore;
 
 tokio::task_local! {
@@ -23,8 +22,7 @@ pub(crate) struct Connection {
     /// As the client sent it, perhaps empty.
     pub(crate) sent_id: String,
     pub(crate) will: Option<WillMessage>,
-    /// Zero: the client promises no sign of life.
-    pub(crate) keep_alive: Duration,
+    pub(crate) keeps_alive: bool,
     identity: OnceLock<Identity>,
     ending: AtomicBool,
     /// A newer connection has this one's client id.
@@ -60,7 +58,7 @@ impl Connection {
         version: ProtocolVersion,
         sent_id: String,
         will: Option<WillMessage>,
-        keep_alive: Duration,
+        keeps_alive: bool,
     ) -> Self {
         Self {
             peer,
@@ -68,7 +66,7 @@ impl Connection {
             version,
             sent_id,
             will,
-            keep_alive,
+            keeps_alive,
             identity: OnceLock::new(),
             ending: AtomicBool::new(false),
             gives_way: AtomicBool::new(false),
