@@ -13,6 +13,7 @@ use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::mpsc;
 
 const PROTOCOL_NAME: &[u8] = b"\0\x04MQTT";
@@ -36,7 +37,7 @@ pub(crate) async fn admit(
     };
     match examine(&packet, shared) {
         Ok(Applicant { packet, connect, version, sent_id }) => {
-            let connection = Arc::new(Connection::new(peer, origin, version, sent_id, connect.will, connect.keep_alive > 0));
+            let connection = Arc::new(Connection::new(peer, origin, version, sent_id, connect.will, Duration::from_secs(connect.keep_alive.into())));
             let shared = Arc::clone(shared);
             let checkpoint = Checkpoint::new(wire, Arc::clone(&connection), shared, packet, inbound, alive);
             Some((checkpoint, connection))

@@ -25,7 +25,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::mpsc;
 use tokio::time::error::Elapsed;
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 /// Above this, what was written is sent at once instead of with the next read.
 const SEND_AT_BYTES: usize = 16 * 1024;
@@ -67,6 +67,10 @@ pub(crate) struct Checkpoint {
     dirty: bool,
     urgent: bool,
     stalled: Option<Pin<Box<Sleep>>>,
+    /// When the last byte came.
+    heard_at: Instant,
+    /// While the client takes nothing: until when it must give a sign of life.
+    quiet: Option<Pin<Box<Sleep>>>,
     silent: Option<Pin<Box<Sleep>>>,
     alive: mpsc::Sender<()>,
 }
@@ -80,7 +84,7 @@ enum Step {
 
 impl Checkpoint {
     pub(crate) fn new(wire: Wire, connection: Arc<Connection>, shared: Arc<Shared>, connect: Bytes, inbound: BytesMut, alive: mpsc::Sender<()>) -> Self {
-        let silent = (!connection.keeps_alive).then(|| Box::pin(sleep(PING_FOR_SILENT_EVERY)));
+        let silent = connection.keep_alive.is_zero().then(|| Box::pin(sleep(PING_FOR_SILENT_EVERY)));
         Self {
             wire: Some(wire),
             connection,
@@ -101,6 +105,8 @@ impl Checkpoint {
             dirty: false,
             urgent: false,
             stalled: None,
+            heard_at: Instant::now(),
+            quiet: None,
             silent,
             alive,
         }
@@ -136,7 +142,7 @@ impl Checkpoint {
                 return Poll::Ready(Ok(()));
             };
             match wire.poll_fill(cx, &mut self.inbound)? {
-                Poll::Ready(count) => self.ended = count == 0,
+                Poll::Ready(count) => self.heard(count),
                 Poll::Pending => {
                     ready!(self.poll_silence(cx));
                 }
@@ -307,6 +313,7 @@ impl Checkpoint {
         match wire.poll_drain(cx, &mut self.outbound) {
             Poll::Ready(sent) => {
                 self.stalled = None;
+                self.quiet = None;
                 self.dirty = false;
                 self.urgent = false;
                 if self.outbound.capacity() > FULL_AT_BYTES {
@@ -320,10 +327,52 @@ impl Checkpoint {
                 if self.outbound.len() < before {
                     stalled.as_mut().reset(Instant::now() + limit);
                 }
-                ready!(stalled.as_mut().poll(cx));
-                Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+                if stalled.as_mut().poll(cx).is_ready() {
+                    return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+                }
+                self.poll_quiet(cx)
             }
         }
+    }
+
+    fn heard(&mut self, count: usize) {
+        self.heard_at = Instant::now();
+        self.ended = count == 0;
+    }
+
+    /// An error when the client, which takes nothing, has broken its promise too: the engine does not read while it waits to write, and so
+    /// would not notice in time.
+    fn poll_quiet(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let patience = self.connection.keep_alive * 3 / 2;
+        if patience.is_zero() || !self.open || self.ended {
+            return Poll::Pending;
+        }
+        loop {
+            if self.inbound.len() >= FULL_AT_BYTES {
+                // There is no room to hear more, so nothing can be concluded from silence.
+                return Poll::Pending;
+            }
+            let Some(wire) = &mut self.wire else { return Poll::Pending };
+            match wire.poll_fill(cx, &mut self.inbound)? {
+                Poll::Ready(count) => {
+                    self.heard(count);
+                    // Whoever reads has perhaps looked already, and must look again.
+                    cx.waker().wake_by_ref();
+                }
+                Poll::Pending => break,
+            }
+            if self.ended {
+                return Poll::Pending;
+            }
+        }
+        let until = self.heard_at + patience;
+        let quiet = self.quiet.get_or_insert_with(|| Box::pin(sleep_until(until)));
+        if quiet.deadline() != until {
+            quiet.as_mut().reset(until);
+        }
+        ready!(quiet.as_mut().poll(cx));
+        tracing::debug!(peer = %self.connection.peer, "silent for longer than promised, and takes nothing");
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 
     /// Lets the engine's packets out, but for those that the client must not see.

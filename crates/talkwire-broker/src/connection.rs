@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::Waker;
+use std::time::Duration;
 use tokio::sync::Semaphore;
 
 tokio::task_local! {
@@ -22,7 +23,8 @@ pub(crate) struct Connection {
     /// As the client sent it, perhaps empty.
     pub(crate) sent_id: String,
     pub(crate) will: Option<WillMessage>,
-    pub(crate) keeps_alive: bool,
+    /// Zero: the client promises no sign of life.
+    pub(crate) keep_alive: Duration,
     identity: OnceLock<Identity>,
     ending: AtomicBool,
     /// A newer connection has this one's client id.
@@ -58,7 +60,7 @@ impl Connection {
         version: ProtocolVersion,
         sent_id: String,
         will: Option<WillMessage>,
-        keeps_alive: bool,
+        keep_alive: Duration,
     ) -> Self {
         Self {
             peer,
@@ -66,7 +68,7 @@ impl Connection {
             version,
             sent_id,
             will,
-            keeps_alive,
+            keep_alive,
             identity: OnceLock::new(),
             ending: AtomicBool::new(false),
             gives_way: AtomicBool::new(false),

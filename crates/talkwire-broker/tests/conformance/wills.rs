@@ -3,7 +3,7 @@
 use crate::client::{WAYS, Way};
 use crate::house::{House, MOMENT};
 use crate::packets::{Connect, Message, Packet, packet, property};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const V5: Way = Way { version: 5, web_socket: false };
 
@@ -179,4 +179,24 @@ async fn a_replaced_connection_that_takes_nothing_any_more_holds_its_will_up_no_
         newer.leaves().await;
         drop(stuck);
     }
+}
+
+#[tokio::test]
+async fn a_silent_client_that_takes_nothing_either_is_lost_as_soon_as_any_other() {
+    let house = House::new().await;
+    let mut watcher = house.friend("watcher").await;
+    watcher.subscribes("lwt/x", 1).await;
+    let (mut stuck, _) = house.connects(V5, &with_will("anna").keep_alive(3)).await;
+    stuck.subscribes("flood", 1).await;
+    let last_byte = Instant::now();
+    let mut sender = house.friend("sender").await;
+    let text = "x".repeat(200 * 1024);
+    tokio::time::sleep(Duration::from_millis(3_200)).await;
+    // More than what the sockets between them hold: from now on the broker waits for the client to take some.
+    for _ in 0..40 {
+        sender.delivers(Message::new("flood", &text, 1)).await;
+    }
+    assert_eq!(watcher.hears().await.1, "gone");
+    let delay = last_byte.elapsed();
+    assert!((Duration::from_secs(4)..Duration::from_millis(6_500)).contains(&delay), "the will came after {delay:?}");
 }
