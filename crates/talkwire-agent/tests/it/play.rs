@@ -252,7 +252,6 @@ impl Play {
             summary: None,
             error,
             command_id: None,
-            applied_by: None,
         });
     }
 
@@ -323,6 +322,7 @@ fn set_of(proposal: &Proposal, language: talkwire_core::Language) -> Changeset {
         deadline_ms: None,
         error: None,
         command_id: None,
+        applied_by: None,
     });
     let set = json!({
         "changeset_id": "c1", "status": "proposed", "plan_hash": "h", "tenant": "home", "site": "living", "title": proposal.title, "reason": proposal.reason,

@@ -210,3 +210,19 @@ fn a_change_that_was_really_taken_back_with_the_hash_of_before_is_a_proof_too() 
     assert!(is_proven(&house, &devices[0], "wifi.set_channel"));
     assert_eq!(house.audited("wayback.proven")[0].detail["how"], "restored");
 }
+
+#[test]
+fn a_section_that_cannot_be_said_in_arguments_is_refused_and_an_administrator_s_to_decide() {
+    let (mut house, mut devices) = one();
+    (devices[0].rehearses, devices[0].config) = (false, json!({"radios": [{"on": 6}]}));
+    let set = approved(&mut house, &mut devices);
+    assert_eq!((house.status(&set), devices[0].taken.contains(&"wifi.set_channel".to_owned())), (Status::RolledBack, false));
+    assert!(house.set(&set.changeset_id).operations[0].error.as_ref().unwrap().contains("cannot be said in arguments"));
+    assert!(house.propose(&[&devices[0]], 11).needs_admin);
+    // The SDK's devices need no arguments for it.
+    let (mut house, mut devices) = one();
+    devices[0].config = json!({"radios": [{"on": 6}]});
+    let set = approved(&mut house, &mut devices);
+    house.live(2, &mut devices);
+    assert_eq!(house.status(&set), Status::Committed);
+}

@@ -27,7 +27,7 @@ async fn sdk_device(broker: Broker, data: PathBuf, fernet_key: Option<FernetKey>
     let text = |text: &str| Some(text.to_owned());
     let attributes = Attributes { manufacturer: text("Acme"), model: text("S1"), firmware_version: text("1.0"), ..Attributes::default() };
     let config = DeviceConfig::new(format!("acme/home/{ID}").parse().unwrap(), "sensor", broker);
-    let config = DeviceConfig { data_dir: data, attributes, fernet_key, state_period: Duration::from_secs(4), ..config };
+    let config = DeviceConfig { data_dir: data, attributes, fernet_key, state_period: Duration::from_secs(8), ..config };
     let figures = serde_json::json!({"cpu_usage": 2.0, "memory_usage": 30.0}).as_object().unwrap().clone();
     let builder = talkwire_device::Device::builder(config).state(move || StateReport { figures: figures.clone(), ..StateReport::default() });
     let running = builder.start().await.unwrap();
