@@ -160,8 +160,8 @@ pub struct Attributes {
 pub struct StateReport {
     /// How it is.
     pub health: Health,
-    /// Figures, with the names of `spec/rtk-integration-guide.md`, phase 3. The SDK adds `uptime_s`, `connection_status`,
-    /// `last_command_ts` and `diagnostics`.
+    /// Figures, with the names of `spec/rtk-integration-guide.md`, phase 3. The SDK adds `uptime_s` (of the
+    /// process, unless it is among these), `connection_status`, `last_command_ts` and `diagnostics`.
     pub figures: Map<String, Value>,
 }
 

@@ -205,7 +205,9 @@ fn state(house: &House, device_id: &str) -> StateReport {
         "warning" => Health::Warning,
         _ => Health::Ok,
     };
-    let mut figures = json!({"cpu_usage": state.cpu_usage, "memory_usage": state.memory_usage, "internet": state.connection_status});
+    let mut figures = json!({
+        "uptime_s": state.uptime_s, "cpu_usage": state.cpu_usage, "memory_usage": state.memory_usage, "internet": state.connection_status
+    });
     if let Some(celsius) = state.temperature_c {
         figures["temperature_c"] = json!(celsius);
     }

@@ -172,7 +172,7 @@ fn a_device_without_a_clock_is_taken_in_the_order_of_arrival() {
     house.device_says(&mut device, "state", json!({"health": "error"}));
     assert_eq!((house.health(), house.stale()), (Health::Error, 0));
     house.device_says(&mut device, "evt/wifi.roam", json!({"ts": 90_000, "data": {}}));
-    assert_eq!(house.shelf.events.last().unwrap().flag, None);
+    assert_eq!(house.shelf.events.last().unwrap().flag, Some(Flag::Unset));
 }
 
 #[test]

@@ -225,7 +225,11 @@ async fn a_device_of_a_simulated_home() {
     let trial = Trial::open("home/living/020000000002").await;
     let data = tempfile::tempdir().unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_talkwire"));
-    command.args(["home", "run"]).arg(root().join("homes/evening.toml")).args(["--broker", &trial.proxy().to_string(), "--data"]).arg(data.path());
+    command
+        .args(["home", "run"])
+        .arg(root().join("homes/evening.toml"))
+        .args(["--speed", "10", "--broker", &trial.proxy().to_string(), "--data"])
+        .arg(data.path());
     let report = trial.check(async || Program::start(&mut command)).await;
     table::compare("simulated", &report);
 }

@@ -5,6 +5,7 @@ use crate::check::evidence::Evidence;
 use crate::check::heard::Heard;
 use crate::check::report::Verdict;
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::time::Duration;
 use talkwire_proto::inbound::DeviceBody;
 use talkwire_proto::lwt::Presence;
@@ -21,6 +22,8 @@ const WILL_WITHIN: Duration = Duration::from_secs(5);
 const GREETING: Duration = Duration::from_secs(5);
 /// By how many seconds an up-time may be off, because it was rounded, or came late.
 const UPTIME_S: f64 = 3.0;
+/// By how many seconds an up-time must fall to count: a state may tell figures of its last round, a minute ago at most.
+const FALL_S: f64 = 60.0;
 
 fn presence(heard: &Heard) -> Option<Presence> {
     match heard.body() {
@@ -43,15 +46,17 @@ fn greeted_again(evidence: &Evidence) -> usize {
 /// Whether the up-time fell and soon after was as high as before: a restart makes it fall, and nothing but another device's rise again.
 fn two_uptimes(evidence: &Evidence) -> bool {
     let end = evidence.cut.as_ref().map_or(Duration::MAX, |cut| cut.at);
-    let uptime = |heard: &Heard| match heard.body()? {
+    // A repeated command is answered as it was, with the up-time of then.
+    let mut answered = BTreeSet::new();
+    let mut uptime = |heard: &Heard| match heard.body()? {
         DeviceBody::State(state) => state.uptime_s,
-        DeviceBody::Answer(answer) => figure(answer.result.as_ref()?.get("uptime_s")),
+        DeviceBody::Answer(answer) if answered.insert(answer.id.clone()) => figure(answer.result.as_ref()?.get("uptime_s")),
         _ => None,
     };
     // What was kept or stuck in the outage comes late.
     let live = evidence.heard.iter().filter(|heard| !heard.retain && heard.at < end);
     let samples: Vec<(f64, f64)> = live.filter_map(|heard| Some((heard.at.as_secs_f64(), uptime(heard)?))).collect();
-    let fell = |place: &usize| samples[*place].1 < samples[place - 1].1 - UPTIME_S;
+    let fell = |place: &usize| samples[*place].1 < samples[place - 1].1 - FALL_S;
     let rises = |place: usize| samples[place..].iter().any(|(at, up)| up - samples[place].1 > at - samples[place].0 + UPTIME_S);
     (1..samples.len()).filter(fell).any(rises)
 }
