@@ -39,6 +39,9 @@ const LINGER_FOR: Duration = Duration::from_secs(1);
 /// The will of a client's earlier connection is waited for this long at most.
 const EARLIER_ENDS_WITHIN: Duration = Duration::from_secs(2);
 
+/// The end of an earlier connection, waited for within bounds.
+type Farewell = dyn Future<Output = Result<(), Elapsed>> + Send + Sync;
+
 pub(crate) struct Checkpoint {
     wire: Option<Wire>,
     connection: Arc<Connection>,
@@ -60,7 +63,7 @@ pub(crate) struct Checkpoint {
     /// QoS 2 deliveries that were kept from the client and are finished in its name.
     withheld: HashSet<u16>,
     /// Ready when the client's earlier connection is over: its will comes before what the client says now.
-    earlier: Option<Pin<Box<dyn Future<Output = Result<(), Elapsed>> + Send + Sync>>>,
+    earlier: Option<Pin<Box<Farewell>>>,
     /// The client's first words were looked for.
     begun: bool,
     outbound: BytesMut,

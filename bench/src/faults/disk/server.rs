@@ -11,7 +11,7 @@ use crate::server::{Ports, Process, Server, binary};
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 use talkwire_link::LinkError;
@@ -192,7 +192,7 @@ fn start_keeper(folder: &Folder, ports: Ports) -> Result<Process> {
     Process::start(command, &folder.path().join("keeper.log"))
 }
 
-fn api(data: &PathBuf, ports: Ports) -> Result<Api> {
+fn api(data: &Path, ports: Ports) -> Result<Api> {
     let token = std::fs::read_to_string(data.join("owner.token")).with_context(|| format!("no token in {}", data.display()))?;
     Ok(Api::new(ports.http, token.trim()))
 }

@@ -52,7 +52,7 @@ pub(super) fn of(place: &Place, from_ms: i64) -> Vec<Change> {
     for change in found.into_iter().rev() {
         let mut of_it =
             heard.iter().rev().take_while(|one| change.at_ms - one.at_ms <= SAME_MS).filter(|one| one.what != "event" && one.device_id == change.device_id);
-        if !of_it.next().is_some_and(|one| (one.what, &one.to) == (change.what, &change.to)) {
+        if of_it.next().is_none_or(|one| (one.what, &one.to) != (change.what, &change.to)) {
             heard.push(change);
         }
     }
@@ -132,7 +132,10 @@ mod tests {
     use crate::network::Told;
     use serde_json::json;
 
-    fn brief(changes: &[Change]) -> Vec<(i64, &str, &str, Option<&str>, Option<&str>)> {
+    /// When, what, who, from where, to where.
+    type Brief<'a> = (i64, &'a str, &'a str, Option<&'a str>, Option<&'a str>);
+
+    fn brief(changes: &[Change]) -> Vec<Brief<'_>> {
         changes.iter().map(|change| (change.at_ms, change.what, change.device_id.as_str(), change.from.as_deref(), change.to.as_deref())).collect()
     }
 

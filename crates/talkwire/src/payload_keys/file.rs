@@ -141,8 +141,16 @@ mod tests {
         let device: DeviceKey = "acme/home/aabbccddeeff".parse().unwrap();
         let (old, new) = (KEY.parse::<FernetKey>().unwrap(), FernetKey::new([7; 32]));
         change(dir.path(), |lines| Ok(lines.insert(device.clone(), vec![old.clone()]))).unwrap();
-        change(dir.path(), |lines| Ok(lines.get_mut(&device).unwrap().insert(0, new.clone()))).unwrap();
-        assert!(change(dir.path(), |lines| -> Result<()> { Ok(lines.clear()).and_then(|()| bail!("no")) }).is_err());
+        let newer = |lines: &mut Lines| {
+            lines.get_mut(&device).unwrap().insert(0, new.clone());
+            Ok(())
+        };
+        change(dir.path(), newer).unwrap();
+        let half_way = |lines: &mut Lines| -> Result<()> {
+            lines.clear();
+            bail!("no")
+        };
+        assert!(change(dir.path(), half_way).is_err());
         let file = path(dir.path());
         assert_eq!(read(&file).unwrap()[&device], [new, old]);
         assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
